@@ -1,0 +1,179 @@
+"""The cluster as these functions use it: the only module that knows the Kubernetes client.
+
+Promises: objects go in and out as plain dicts; every failure is one of this project's errors, with the API server's own
+sentence and without its headers; a deletion or change applies to exactly the object that was read, or raises
+ClusterConflict.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+
+from bigpanda_mlflow import labels
+from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
+from bigpanda_mlflow.taskservice import Readiness, TaskService, read_readiness, read_service
+
+Resource = dict[str, Any]
+
+_TIMEOUT = (3.05, 10)  # seconds to connect, to answer
+_PAGE = 500
+_POLL_SECONDS = 0.1
+_FAILURE_GRACE_SECONDS = 5.0
+"""A Service may say False for a moment while its parts appear; a failure that lasts is a failure."""
+
+
+class Cluster:
+    """One namespace of one cluster, by the credentials of the Pod or of the current kubeconfig."""
+
+    def __init__(self, namespace: str) -> None:
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except config.ConfigException:
+            config.load_kube_config(client_configuration=configuration)
+        configuration.retries = 0  # the broker retries the whole event, from a fresh reading
+        api = client.ApiClient(configuration)
+        self._custom = client.CustomObjectsApi(api)
+        self._core = client.CoreV1Api(api)
+        self._namespace = namespace
+        self._services = {
+            "group": "serving.knative.dev",
+            "version": "v1",
+            "namespace": namespace,
+            "plural": "services",
+            "_request_timeout": _TIMEOUT,
+        }
+
+    def get_service(self, name: str) -> Resource | None:
+        """The Knative Service, or None."""
+        with _translated():
+            found: Resource | None = _or_none(
+                lambda: self._custom.get_namespaced_custom_object(name=name, **self._services)
+            )
+            return found
+
+    def create_service(self, service: Resource) -> None:
+        """Raises ClusterConflict if one of this name exists."""
+        with _translated():
+            self._custom.create_namespaced_custom_object(body=service, **self._services)
+
+    def replace_service(self, service: Resource) -> None:
+        """Writes what was read and changed. Raises ClusterConflict if it was changed or deleted meanwhile."""
+        with _translated():
+            self._custom.replace_namespaced_custom_object(
+                name=service["metadata"]["name"], body=service, **self._services
+            )
+
+    def delete_service(self, service: TaskService) -> None:
+        """Deletes exactly this reading of it. Already gone is done; changed meanwhile raises ClusterConflict."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": service.uid, "resourceVersion": service.resource_version},
+        }
+        with _translated():
+            _or_none(
+                lambda: self._custom.delete_namespaced_custom_object(name=service.name, body=body, **self._services)
+            )
+
+    def task_services(self) -> list[TaskService]:
+        """All tasks' Services of the namespace."""
+        found: list[TaskService] = []
+        token = None
+        while True:
+            with _translated():
+                page = self._custom.list_namespaced_custom_object(
+                    label_selector=f"{labels.MANAGED_BY}={labels.MANAGED_BY_US}",
+                    limit=_PAGE,
+                    _continue=token,
+                    **self._services,
+                )
+            found += [service for item in page["items"] if (service := read_service(item)) is not None]
+            token = page["metadata"].get("continue")
+            if not token:
+                return found
+
+    def wait_until_ready(self, name: str, seconds: float) -> Readiness:
+        """The Service's readiness once it is True, lastingly False, or the time is up. Raises ClusterConflict if it is
+        gone.
+        """
+        started = time.monotonic()
+        while True:
+            service = self.get_service(name)
+            if service is None:
+                raise ClusterConflict(f"{name} was deleted while it became ready")
+            readiness, waited = read_readiness(service), time.monotonic() - started
+            failed = readiness.status == "False" and waited >= min(_FAILURE_GRACE_SECONDS, seconds)
+            if readiness.status == "True" or failed or waited >= seconds:
+                return readiness
+            time.sleep(_POLL_SECONDS)
+
+    def get_tombstones(self) -> dict[str, str]:
+        """The data of the ConfigMap of tombstones; empty before the first one."""
+        with _translated():
+            found = self._read_tombstones()
+        return {} if found is None else dict(found.data or {})
+
+    def change_tombstones(self, change: Callable[[Mapping[str, str]], dict[str, str]]) -> None:
+        """Applies a pure change to the tombstones as they are. Raises ClusterConflict when somebody was quicker."""
+        with _translated():
+            found = self._read_tombstones()
+            data = {} if found is None else dict(found.data or {})
+            changed = change(data)
+            if changed == data:
+                return
+            if found is None:
+                self._create_tombstones(changed)
+            else:
+                found.data = changed
+                self._core.replace_namespaced_config_map(
+                    labels.TOMBSTONES, self._namespace, found, _request_timeout=_TIMEOUT
+                )
+
+    def _read_tombstones(self) -> Any:
+        return _or_none(
+            lambda: self._core.read_namespaced_config_map(labels.TOMBSTONES, self._namespace, _request_timeout=_TIMEOUT)
+        )
+
+    def _create_tombstones(self, data: dict[str, str]) -> None:
+        metadata = {"name": labels.TOMBSTONES, "labels": {labels.MANAGED_BY: labels.MANAGED_BY_US}}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        self._core.create_namespaced_config_map(self._namespace, body, _request_timeout=_TIMEOUT)
+
+
+def _or_none(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except client.ApiException as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except client.ApiException as error:
+        sentence = _sentence(error)
+        # 404 of a write: it was deleted since it was read.
+        if error.status in {404, 409}:
+            raise ClusterConflict(sentence) from None
+        if error.status in {400, 422}:
+            raise Permanent(f"the cluster refuses it: {sentence}") from None
+        raise Transient(f"the cluster's API answered {error.status}: {sentence}") from None
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise Transient(f"the cluster's API cannot be reached ({type(error).__name__})") from None
+
+
+def _sentence(error: Any) -> str:
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason)

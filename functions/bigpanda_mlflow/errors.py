@@ -1,0 +1,54 @@
+"""What can go wrong, once: whether asking again can help, and which HTTP status says so.
+
+Knative's broker retries 5xx, 404, 408, 409 and 429 (Eventing's delivery contract), so a fault of the event itself must
+answer with another 4xx, and a passing fault with 503.
+
+    FunctionError
+    ├── Permanent            the same event will fail again: 422, or the status given
+    │   ├── Malformed        no CloudEvent, or its data cannot be read: 400
+    │   └── TooLarge         the body is over the limit: 413
+    ├── Transient            something this event depends on is away: 503, the broker asks again
+    └── ClusterConflict      the object is not what was read: read, plan and apply again (never leaves a handler)
+"""
+
+
+class FunctionError(Exception):
+    """Everything that a function of this project reports rather than crashes on."""
+
+    status = 500
+
+
+class Permanent(FunctionError):
+    """The event cannot succeed, now or later.
+
+    `field` names the part of the event at fault, as a path from the event: `time`, `data.lifetime`,
+    `data.artifacts[0]`.
+    """
+
+    status = 422
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Malformed(Permanent):
+    """The request holds no readable CloudEvent of a type that this function takes."""
+
+    status = 400
+
+
+class TooLarge(Permanent):
+    """The request's body is larger than this deployment accepts."""
+
+    status = 413
+
+
+class Transient(FunctionError):
+    """A passing fault: the same event may well succeed when it is delivered again."""
+
+    status = 503
+
+
+class ClusterConflict(FunctionError):
+    """Somebody else changed, made or deleted the object between our reading and our writing."""

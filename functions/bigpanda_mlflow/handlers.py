@@ -1,0 +1,220 @@
+"""One function an event: read, plan, apply.
+
+Promises: any handler can be called again with the same event, at any time and beside itself, after a crash at any
+point, and the cluster ends in the same state. Decisions are pure and elsewhere; here is only what carries them out,
+again from a fresh reading whenever somebody else was quicker.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from bigpanda_mlflow.artifacts import check_artifacts
+from bigpanda_mlflow.cluster import Cluster
+from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
+from bigpanda_mlflow.events import (
+    Event,
+    EventType,
+    Objective,
+    Outcome,
+    Release,
+    Results,
+    ServiceExpired,
+    ServiceFailed,
+    ServiceReady,
+    SnapshotPublished,
+    Visualize,
+)
+from bigpanda_mlflow.expiry import Ending, plan_expiry
+from bigpanda_mlflow.names import page_url, service_name
+from bigpanda_mlflow.settings import Settings
+from bigpanda_mlflow.sink import send
+from bigpanda_mlflow.taskservice import read_service
+from bigpanda_mlflow.tombstones import Reason, Tombstone, bury, mark_announced, prune, read_tombstone, unannounced
+from bigpanda_mlflow.visualization import Create, Keep, Refuse, Renew, Situation, plan_visualize
+
+log = logging.getLogger(__name__)
+ResultT = TypeVar("ResultT")
+
+_ATTEMPTS = 40
+"""Eight clients that write one object at once need some ten; past this, something is wrong with the cluster."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a handler works with: the cluster, this deployment's settings, the clock."""
+
+    cluster: Cluster
+    settings: Settings
+    now: Callable[[], datetime]
+
+
+class Ingest(Protocol):
+    """Tarballs to a snapshot; None when the published one is already of just these tarballs."""
+
+    def __call__(
+        self, jeditaskid: int, artifacts: tuple[str, ...], objective: Objective | None
+    ) -> SnapshotPublished | None:
+        """Raises FunctionError."""
+
+
+def visualize(event: Event[Visualize], context: Context) -> Outcome:
+    """Makes the task's Service exist until its lifetime ends, and answers with its URL or the reason why not."""
+    check_artifacts(event.data.artifacts, context.settings.artifact_stores)
+    if event.data.lifetime > context.settings.max_lifetime:
+        raise Permanent(f"is longer than this deployment's {context.settings.max_lifetime}", "data.lifetime")
+    task = event.data.jeditaskid
+
+    def settle() -> Outcome:
+        refusal = _apply_visualize(event, context)
+        if refusal is not None:
+            return _failed(event, task, refusal, context)
+        readiness = context.cluster.wait_until_ready(service_name(task), context.settings.ready_timeout.total_seconds())
+        if readiness.status == "False":
+            return _failed(event, task, f"the page cannot be served: {readiness.reason}", context)
+        if readiness.status != "True":
+            raise Transient(f"the page is not ready yet: {readiness.reason}")
+        return _ready(event, context)
+
+    return _again_on_conflict(settle)
+
+
+def release(event: Event[Release], context: Context) -> Outcome | None:
+    """Deletes the task's Service, and every older event with it, even one that is still to come."""
+    task = event.data.jeditaskid
+
+    def settle() -> Outcome | None:
+        found = _read(task, context)
+        if found.service is not None and found.service.last > event.key:
+            return None
+        # Our reply announces it.
+        _set(task, Tombstone(event.key, context.now(), "released", announced=True), context)
+        service = _read(task, context).service  # read anew: a create may have slipped in before the tombstone stood
+        if service is not None and service.last <= event.key:
+            context.cluster.delete_service(service)
+            log.info("released %s", service.name)
+        return _expired(f"{event.key.id}:expired", task, "released", context.now())
+
+    return _again_on_conflict(settle)
+
+
+def expire(_: Event[None], context: Context) -> None:
+    """Ends what is over, tells the broker, and forgets tombstones that no retry can reach any more."""
+    endings = plan_expiry(context.cluster.task_services(), context.cluster.get_tombstones(), context.now())
+    for ending in endings:
+        try:
+            _end(ending, context)
+        except ClusterConflict:
+            log.info("%s changed while it was to end: left for the next time", ending.service.name)
+    _announce(context)
+    retention = context.settings.tombstone_retention
+    _again_on_conflict(lambda: context.cluster.change_tombstones(lambda data: prune(data, context.now(), retention)))
+
+
+def ingest(event: Event[Visualize] | Event[Results], context: Context, run: Ingest) -> Outcome | None:
+    """Turns the task's tarballs into a snapshot; answers None when there was nothing new."""
+    data = event.data
+    artifacts, objective = data.artifacts or (), data.objective if isinstance(data, Visualize) else None
+    found = _read(data.jeditaskid, context)
+    if found.tombstone is not None and event.key <= found.tombstone.last:
+        return None
+    if isinstance(data, Results) and found.service is not None:
+        artifacts, objective = artifacts or found.service.artifacts, found.service.objective
+    if not artifacts:
+        raise Permanent("names no artifacts, and the task has no Service that would", "data.artifacts")
+    check_artifacts(artifacts, context.settings.artifact_stores)
+    published = run(data.jeditaskid, artifacts, objective)
+    if published is None:
+        return None
+    return Outcome(EventType.SNAPSHOT_PUBLISHED, f"{event.key.id}:published", context.now(), published)
+
+
+def _apply_visualize(event: Event[Visualize], context: Context) -> str | None:
+    """Until the plan is to keep what is there (None), or to refuse (the reason). Raises ClusterConflict."""
+    # After a write the plan is made once more: a tombstone that was set meanwhile must win over what was written.
+    for _ in range(3):
+        found = _read(event.data.jeditaskid, context)
+        match plan_visualize(event, found, context.settings, context.now()):
+            case Keep():
+                return None
+            case Create(service):
+                context.cluster.create_service(service)
+                log.info("created %s", service["metadata"]["name"])
+            case Renew(service):
+                context.cluster.replace_service(service)
+                log.info("extended %s", service["metadata"]["name"])
+            case Refuse(reason, remove, tombstone):
+                if tombstone is not None:
+                    _set(event.data.jeditaskid, tombstone, context)
+                if remove is not None:
+                    context.cluster.delete_service(remove)
+                return reason
+    raise ClusterConflict("the Service keeps changing")
+
+
+def _read(jeditaskid: int, context: Context) -> Situation:
+    raw = context.cluster.get_service(service_name(jeditaskid))
+    service = None if raw is None else read_service(raw)
+    if raw is not None and service is None:
+        raise Permanent(f"{service_name(jeditaskid)} exists in the cluster but was not made by this project")
+    return Situation(raw, service, read_tombstone(context.cluster.get_tombstones(), jeditaskid))
+
+
+def _set(jeditaskid: int, tombstone: Tombstone, context: Context) -> None:
+    context.cluster.change_tombstones(lambda data: bury(data, jeditaskid, tombstone))
+
+
+def _end(ending: Ending, context: Context) -> None:
+    # Tombstone first: a crash before the deletion is finished by the next run, one after it would forget.
+    service, stone = ending.service, ending.tombstone
+    _again_on_conflict(lambda: _set(service.jeditaskid, stone, context))
+    context.cluster.delete_service(service)
+    log.info("%s %s", stone.reason, service.name)
+
+
+def _announce(context: Context) -> None:
+    standing = {service.jeditaskid: service for service in context.cluster.task_services()}
+    endings = {
+        task: stone
+        for task, stone in unannounced(context.cluster.get_tombstones()).items()
+        if task not in standing or standing[task].last > stone.last
+    }
+    if not endings:
+        return
+    if context.settings.sink is None:
+        raise Transient("K_SINK is not set: nobody can be told of the pages that ended")
+    for task, stone in endings.items():
+        send(context.settings.sink, _expired(f"{stone.last.id}:expired", task, stone.reason, stone.ended_at))
+    _again_on_conflict(lambda: context.cluster.change_tombstones(lambda data: mark_announced(data, endings)))
+
+
+def _again_on_conflict(step: Callable[[], ResultT]) -> ResultT:
+    for attempt in range(_ATTEMPTS):
+        try:
+            return step()
+        except ClusterConflict:
+            time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 10)))  # noqa: S311 (spreads the clients, nothing else)
+    raise Transient("others keep changing the same objects")
+
+
+def _ready(event: Event[Visualize], context: Context) -> Outcome:
+    task = event.data.jeditaskid
+    service = _read(task, context).service
+    if service is None or service.expires_at is None:
+        raise ClusterConflict(f"{service_name(task)} was deleted or edited meanwhile")
+    data = ServiceReady(jeditaskid=task, url=page_url(context.settings.page_url, task), expires_at=service.expires_at)
+    return Outcome(EventType.READY, f"{event.key.id}:ready", context.now(), data)
+
+
+def _failed(event: Event[Visualize], task: int, reason: str, context: Context) -> Outcome:
+    return Outcome(
+        EventType.FAILED, f"{event.key.id}:failed", context.now(), ServiceFailed(jeditaskid=task, reason=reason)
+    )
+
+
+def _expired(identity: str, task: int, reason: Reason, when: datetime) -> Outcome:
+    return Outcome(EventType.EXPIRED, identity, when, ServiceExpired(jeditaskid=task, reason=reason))

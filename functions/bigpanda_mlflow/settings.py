@@ -1,0 +1,104 @@
+"""What a deployment decides, read once from a mapping of the environment into a frozen object.
+
+Promises: every wrong or missing variable is named, with what is wrong; a value is never repeated, since an operator may
+have pasted a secret into the wrong place.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from bigpanda_mlflow.events import Duration
+
+
+class SettingsError(Exception):
+    """The environment does not describe a deployment; the message has one line a variable."""
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+StoreUri = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[!-~]*$", max_length=512)]
+Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+
+
+class Settings(BaseModel):
+    """The functions' settings. Each field is the environment variable named by its alias."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    namespace: Label = Field(default="bigpanda", alias="BIGPANDA_NAMESPACE", description="where tasks' Services live")
+    mlflow_image: str = Field(
+        alias="BIGPANDA_MLFLOW_IMAGE", min_length=1, description="image of new tasks' pages; name it by digest"
+    )
+    page_url: str = Field(
+        alias="BIGPANDA_PAGE_URL",
+        pattern=r"^https?://\{service\}[A-Za-z0-9.-]*(:[0-9]{1,5})?$",
+        description="address of a task's page, `{service}` stands for its Service's name",
+    )
+    snapshot_store: StoreUri = Field(alias="BIGPANDA_SNAPSHOT_STORE", description="URI under which snapshots are kept")
+    artifact_stores: Annotated[tuple[StoreUri, ...], BeforeValidator(_split), Field(min_length=1)] = Field(
+        alias="BIGPANDA_ARTIFACT_STORES", description="URI prefixes that an event may point at, separated by commas"
+    )
+    page_secret: Label = Field(
+        default="bigpanda-mlflow-page",
+        alias="BIGPANDA_PAGE_SECRET",
+        description="Secret whose keys a page's pod gets as environment: read access to the snapshot store",
+    )
+    idle_window: Annotated[str, Field(pattern=r"^[0-9]+[sm]$")] = Field(
+        default="60s",
+        alias="BIGPANDA_IDLE_WINDOW",
+        description="a page sleeps after this long without a request, 6s to 60m",
+    )
+    max_lifetime: Duration = Field(
+        default=timedelta(days=30),
+        alias="BIGPANDA_MAX_LIFETIME",
+        description="longest lifetime that an event may ask for",
+    )
+    tombstone_retention: Duration = Field(
+        default=timedelta(days=14),
+        alias="BIGPANDA_TOMBSTONE_RETENTION",
+        description="how long an ended task is remembered; longer than any event may be retried or replayed",
+    )
+    ready_timeout: Duration = Field(
+        default=timedelta(seconds=30),
+        alias="BIGPANDA_READY_TIMEOUT",
+        description="how long one request waits for a Service to become ready",
+    )
+    max_event_bytes: int = Field(
+        default=65536, ge=1024, alias="BIGPANDA_MAX_EVENT_BYTES", description="largest request body that is read"
+    )
+    sink: Annotated[str, Field(pattern=r"^https?://[!-~]+$")] | None = Field(
+        default=None, alias="K_SINK", description="address of the broker, for functions that send more than a reply"
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Raises SettingsError. Variables that are set but empty count as absent, as in a ConfigMap left blank."""
+        try:
+            settings = cls.model_validate({name: value for name, value in environment.items() if value})
+        except ValidationError as error:
+            lines = [f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors(include_input=False)]
+            raise SettingsError("; ".join(lines)) from None
+        if not 6 <= _seconds(settings.idle_window) <= 3600:
+            raise SettingsError("BIGPANDA_IDLE_WINDOW: Knative takes 6s to 60m")
+        return settings
+
+
+def _seconds(window: str) -> int:
+    amount = re.match("[0-9]+", window)
+    assert amount is not None  # the field's pattern
+    return int(amount[0]) * (60 if window.endswith("m") else 1)
+
+
+def settings_table() -> list[tuple[str, str, str]]:
+    """(variable, default, meaning) of every setting, for the documentation and the test that holds it to the code."""
+    rows = []
+    for field in Settings.model_fields.values():
+        default: Any = "required" if field.is_required() else field.get_default()
+        rows.append((str(field.alias), "" if default is None else str(default), str(field.description)))
+    return rows

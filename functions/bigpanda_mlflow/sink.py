@@ -1,0 +1,20 @@
+"""Events that are more than a reply: posted to the broker, which has them once it answers 2xx."""
+
+import requests
+
+from bigpanda_mlflow.errors import Transient
+from bigpanda_mlflow.events import Outcome
+from bigpanda_mlflow.wire import write_outcome
+
+_TIMEOUT = (3.05, 10)  # seconds to connect, to answer
+
+
+def send(sink: str, outcome: Outcome) -> None:
+    """Raises Transient unless the broker took the event."""
+    headers, body = write_outcome(outcome)
+    try:
+        answer = requests.post(sink, headers=headers, data=body, timeout=_TIMEOUT)
+    except requests.RequestException as error:
+        raise Transient(f"the broker cannot be reached ({type(error).__name__})") from None
+    if not answer.ok:
+        raise Transient(f"the broker answered {answer.status_code}")

@@ -1,0 +1,93 @@
+"""What a task's Service in the cluster says of itself: the annotations read back, and whether it is ready.
+
+Somebody may have edited them by hand, so each reading has a defined answer for what cannot be read.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bigpanda_mlflow import labels
+from bigpanda_mlflow.events import EventKey, Objective
+from bigpanda_mlflow.names import jeditaskid_of
+from bigpanda_mlflow.times import parse_time
+
+_BEFORE_ALL = EventKey(datetime.min.replace(tzinfo=UTC), "")
+
+
+@dataclass(frozen=True)
+class TaskService:
+    """A task's Service as last read. `uid` and `resource_version` make a change or deletion of just this reading
+    possible.
+    """
+
+    name: str
+    jeditaskid: int
+    uid: str
+    resource_version: str
+    last: EventKey
+    expires_at: datetime | None
+    artifacts: tuple[str, ...]
+    objective: Objective | None
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Knative's condition Ready, for the generation that we wrote; `status` is True, False or Unknown."""
+
+    status: str
+    reason: str
+
+
+def read_service(service: dict[str, Any]) -> TaskService | None:
+    """None for a Service that is not a task's. An unreadable event time counts as older than every event."""
+    metadata = service["metadata"]
+    jeditaskid = jeditaskid_of(metadata["name"])
+    if jeditaskid is None or metadata.get("labels", {}).get(labels.MANAGED_BY) != labels.MANAGED_BY_US:
+        return None
+    notes = metadata.get("annotations", {})
+    event_time = _time(notes.get(labels.EVENT_TIME))
+    return TaskService(
+        name=metadata["name"],
+        jeditaskid=jeditaskid,
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        last=_BEFORE_ALL if event_time is None else EventKey(event_time, notes.get(labels.EVENT_ID, "")),
+        expires_at=_time(notes.get(labels.EXPIRES_AT)),
+        artifacts=_artifacts(notes.get(labels.ARTIFACTS)),
+        objective=_objective(notes.get(labels.OBJECTIVE)),
+    )
+
+
+def read_readiness(service: dict[str, Any]) -> Readiness:
+    """Unknown while the status is older than the spec."""
+    status = service.get("status", {})
+    if status.get("observedGeneration") == service["metadata"].get("generation"):
+        for condition in status.get("conditions", []):
+            if condition.get("type") == "Ready":
+                reason = condition.get("message") or condition.get("reason") or "no reason given"
+                return Readiness(condition.get("status", "Unknown"), reason)
+    return Readiness("Unknown", "Knative has not looked at it yet")
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else parse_time(text)
+    except ValueError:
+        return None
+
+
+def _artifacts(text: str | None) -> tuple[str, ...]:
+    try:
+        found = json.loads(text or "[]")
+    except ValueError:
+        return ()
+    return tuple(str(uri) for uri in found) if isinstance(found, list) else ()
+
+
+def _objective(text: str | None) -> Objective | None:
+    try:
+        return None if text is None else Objective.model_validate_json(text)
+    except ValueError:
+        return None
