@@ -25,10 +25,36 @@ lock: | $(BIN)/python  ## Resolve pyproject.toml anew into requirements.lock (ha
 	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-annotate --no-header --quiet --output-file requirements.lock
 
+.PHONY: run
+run: $(READY)  ## Start everything on this machine, with a sample task, until Ctrl-C (ARGS="--help" lists options)
+	@exec $(BIN)/python -m bigpanda_laptop $(ARGS)
+
+.PHONY: test
+test: $(READY)  ## Run the tests, against real servers and a real browser (ARGS="-k name" chooses)
+	@tests/install-debian-packages
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: $(READY)  ## Lint, types, layers, and documentation against the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: bench
+bench: $(READY)  ## Measure: each figure beside its alternative in the same run
+	@tests/install-debian-packages
+	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
 .PHONY: fmt
 fmt: $(READY)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+.PHONY: clean
+clean:  ## Remove the environment, the state of `make run` and all caches
+	rm -rf $(VENV) .state .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
 help:  ## Show this list

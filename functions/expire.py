@@ -1,10 +1,11 @@
 """`expire`: called by a PingSource, ends the pages whose lifetime is over."""
 
 import functions_framework
+from flask import Request, Response
+
 from bigpanda_mlflow.endpoint import Endpoint
 from bigpanda_mlflow.events import EventType
 from bigpanda_mlflow.handlers import expire as handle
-from flask import Request, Response
 
 _endpoint = Endpoint.from_environment(handle, EventType.PING)
 

@@ -1,10 +1,11 @@
 """`release`: nobody needs a task's page any more."""
 
 import functions_framework
+from flask import Request, Response
+
 from bigpanda_mlflow.endpoint import Endpoint
 from bigpanda_mlflow.events import EventType
 from bigpanda_mlflow.handlers import release as handle
-from flask import Request, Response
 
 _endpoint = Endpoint.from_environment(handle, EventType.RELEASE)
 

@@ -1,10 +1,11 @@
 """`visualize`: somebody wants to look at a task, so its page shall exist."""
 
 import functions_framework
+from flask import Request, Response
+
 from bigpanda_mlflow.endpoint import Endpoint
 from bigpanda_mlflow.events import EventType
 from bigpanda_mlflow.handlers import visualize as handle
-from flask import Request, Response
 
 _endpoint = Endpoint.from_environment(handle, EventType.VISUALIZE)
 

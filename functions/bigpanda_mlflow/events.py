@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from bigpanda_mlflow.names import MAX_JEDITASKID
+from mlflow_on_demand.settings import MAX_JEDITASKID
 
 SOURCE: Final = "/bigpanda"
 
@@ -38,7 +38,7 @@ def _only_iso_duration(value: object) -> object:
 
 
 JediTaskId = Annotated[int, Field(strict=True, ge=1, le=MAX_JEDITASKID, description="PanDA's id of the task")]
-Duration = Annotated[timedelta, BeforeValidator(_only_iso_duration)]
+Duration = Annotated[timedelta, BeforeValidator(_only_iso_duration), Field(gt=timedelta(0))]
 ShortText = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 

@@ -6,14 +6,13 @@ enough to carry any tag prefix in a host name, and `jeditaskid_of` undoes `servi
 
 import re
 
-MAX_JEDITASKID = 2**63 - 1
-"""PanDA keeps task ids in a signed 64-bit column."""
+from mlflow_on_demand.settings import MAX_JEDITASKID
 
-_SERVICE = re.compile(r"task-([1-9][0-9]{0,18})", re.ASCII)
+_SERVICE = re.compile(r"task-([1-9][0-9]{0,9})", re.ASCII)
 
 
 def service_name(jeditaskid: int) -> str:
-    """The Knative Service of a task. Raises ValueError outside 1 … 2^63-1."""
+    """The Knative Service of a task. Raises ValueError outside 1 … MAX_JEDITASKID."""
     if not 1 <= jeditaskid <= MAX_JEDITASKID:
         raise ValueError(f"a jeditaskid is between 1 and {MAX_JEDITASKID}, not {jeditaskid}")
     return f"task-{jeditaskid}"

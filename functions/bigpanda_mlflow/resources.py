@@ -11,13 +11,12 @@ unless a feature flag is set. The numbers of `RESOURCES` were measured on an awa
 import json
 from typing import Any
 
-from mlflow_on_demand.settings import ServerSettings
-
 from bigpanda_mlflow import labels
 from bigpanda_mlflow.events import Event, Visualize
 from bigpanda_mlflow.names import page_url, service_name
 from bigpanda_mlflow.settings import Settings
 from bigpanda_mlflow.times import format_time
+from mlflow_on_demand.settings import ServerSettings
 
 Resource = dict[str, Any]
 

@@ -1,0 +1,126 @@
+"""The main job, as its users see it: event in, URL out, runs on a page that sleeps, wakes, is extended, and ends.
+
+One platform for all, started as `make run` starts it. The tests tell one story and run in order.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request
+
+from support.laptop import NAMESPACE, Laptop, expires_at, printed_url, running_laptop, until
+
+TASK = "task-30456789"
+WINDOW = "6s"
+ASLEEP_SECONDS = 90.0
+VIEWPORT = {"width": 1400, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    with running_laptop(tmp_path_factory.mktemp("state"), "--idle-window", WINDOW) as platform:
+        platform.custom.patch_namespaced_custom_object(
+            "sources.knative.dev", "v1", NAMESPACE, "pingsources", "expire", {"spec": {"schedule": "@every 2s"}}
+        )
+        yield platform
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Browser, laptop: Laptop) -> Iterator[Page]:
+    """One physicist's tab, open through the whole story."""
+    context = chromium.new_context(viewport=VIEWPORT)
+    yield context.new_page()
+    context.close()
+
+
+def test_the_page_shows_the_runs_of_the_sample(laptop: Laptop, tab: Page, tmp_path: Path) -> None:
+    tab.goto(printed_url(laptop.lines))
+    tab.wait_for_url("**/runs*", timeout=90_000)
+    # One of the sample's own run names, in MLflow's own table.
+    tab.get_by_test_id("evaluation-home-page").or_(tab.get_by_text("30456789").first).first.wait_for(timeout=60_000)
+    tab.screenshot(path=str(tmp_path / "page.png"))
+    assert laptop.service(TASK) is not None
+
+
+def test_the_printed_address_works_in_curl_as_it_stands(laptop: Laptop) -> None:
+    url = printed_url(laptop.lines)
+    answer = subprocess.run(["curl", "-sS", "--fail", url], capture_output=True, text=True, check=True, timeout=60)
+    assert "<title>MLflow</title>" in answer.stdout
+
+
+def test_with_its_tab_left_open_it_sleeps_and_stays_asleep(laptop: Laptop, tab: Page) -> None:
+    asked: list[Request] = []
+    tab.on("request", asked.append)
+    until(lambda: laptop.is_asleep(TASK), ASLEEP_SECONDS, "no process of the page is left")
+    # MLflow's page asks every 30 s where nobody stops it.
+    tab.wait_for_timeout(35_000)
+    assert [request.url for request in asked] == []
+    assert laptop.is_asleep(TASK)
+
+
+def test_the_open_tab_wakes_it_again(laptop: Laptop, tab: Page) -> None:
+    tab.reload()
+    tab.wait_for_url("**/runs*", timeout=90_000)
+    assert not laptop.is_asleep(TASK)
+
+
+def test_asking_again_extends_it_without_a_new_revision(laptop: Laptop) -> None:
+    before = laptop.service(TASK)
+    assert before is not None
+    answer = laptop.call("visualize", lifetime="P2D")
+    after = laptop.service(TASK)
+    assert answer.status_code == 200
+    assert answer.headers["ce-type"] == "ch.cern.bigpanda.service.ready"
+    assert after is not None
+    assert answer.json() == {
+        "jeditaskid": 30456789,
+        "url": laptop.url(TASK),
+        "expires_at": after["metadata"]["annotations"]["bigpanda.cern.ch/expires-at"],
+    }
+    assert expires_at(after) > expires_at(before)
+    assert laptop.revisions(TASK) == [f"{TASK}-00001"]
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+def test_after_its_lifetime_it_ends_and_its_address_says_so(laptop: Laptop, tab: Page) -> None:
+    # The lifetime counts from the event's time.
+    short = datetime.now(UTC) - timedelta(minutes=5) + timedelta(seconds=4)
+    held = laptop.service(TASK)
+    assert held is not None
+    laptop.custom.patch_namespaced_custom_object(
+        "serving.knative.dev",
+        "v1",
+        NAMESPACE,
+        "services",
+        TASK,
+        {"metadata": {"annotations": {"bigpanda.cern.ch/expires-at": short.isoformat()}}},
+    )
+    until(lambda: laptop.service(TASK) is None, 60, "the Service is deleted")
+    until(lambda: laptop.is_asleep(TASK), 60, "its process is gone")
+    answer = laptop.get(TASK, Accept="text/html")
+    assert answer.status_code == 404
+    tab.goto(printed_url(laptop.lines))
+    assert "ended" in tab.inner_text("body")
+
+
+def test_what_ended_is_not_brought_back_by_a_late_retry(laptop: Laptop) -> None:
+    old = datetime.now(UTC) - timedelta(hours=1)
+    answer = laptop.call("visualize", at=old, identity="late", lifetime="P2D")
+    assert (answer.status_code, answer.headers["ce-type"]) == (200, "ch.cern.bigpanda.service.failed")
+    assert "expired" in answer.json()["reason"]
+    assert laptop.service(TASK) is None
+
+
+def test_a_new_event_through_the_broker_makes_it_again(laptop: Laptop) -> None:
+    assert laptop.publish(lifetime="P1D").status_code == 202
+    until(lambda: laptop.service(TASK) is not None, 30, "the Service is made")
+    until(lambda: laptop.get(TASK).status_code == 200, 60, "its page answers")
+
+
+def test_a_released_task_is_gone_at_once(laptop: Laptop) -> None:
+    answer = laptop.call("release", kind="release", data={"jeditaskid": 30456789})
+    assert answer.json() == {"jeditaskid": 30456789, "reason": "released"}
+    assert laptop.service(TASK) is None
