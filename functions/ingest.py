@@ -1,1 +1,25 @@
 """`ingest`: a task's metrics tarballs become a snapshot. Runs in the MLflow image, whose schema it writes."""
+
+from functools import partial
+
+import functions_framework
+from flask import Request, Response
+
+from bigpanda_mlflow.endpoint import Endpoint
+from bigpanda_mlflow.events import EventType
+from bigpanda_mlflow.handlers import ingest as handle
+from mlflow_on_demand.ingest import IngestRequest, ingest_task
+from mlflow_on_demand.snapshot import Manifest, Objective
+
+
+def _run(jeditaskid: int, artifacts: tuple[str, ...], objective: Objective | None, snapshot_store: str) -> Manifest:
+    return ingest_task(IngestRequest(jeditaskid, artifacts, snapshot_store, objective)).manifest
+
+
+_endpoint = Endpoint.from_environment(partial(handle, run=_run), EventType.VISUALIZE, EventType.RESULTS)
+
+
+@functions_framework.http
+def ingest(request: Request) -> Response:
+    """Answers `snapshot.published`: what can be looked at now."""
+    return _endpoint(request)

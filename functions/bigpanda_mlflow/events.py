@@ -101,13 +101,20 @@ class ServiceExpired(_TaskData):
     reason: Literal["expired", "released"]
 
 
+class LostTarball(_Data):
+    """A tarball, or a part of one, that could not be used."""
+
+    name: str
+    reason: str
+
+
 class SnapshotPublished(_TaskData):
     """The task's results were ingested and can be looked at."""
 
     runs: int
     points: int
     segments: tuple[str, ...]
-    lost: tuple[str, ...] = Field(description="names of the tarballs that could not be read")
+    lost: tuple[LostTarball, ...]
     best_value: float | None
     digest: str
 

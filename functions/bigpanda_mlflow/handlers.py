@@ -19,7 +19,7 @@ from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
 from bigpanda_mlflow.events import (
     Event,
     EventType,
-    Objective,
+    LostTarball,
     Outcome,
     Release,
     Results,
@@ -36,6 +36,8 @@ from bigpanda_mlflow.sink import send
 from bigpanda_mlflow.taskservice import read_service
 from bigpanda_mlflow.tombstones import Reason, Tombstone, bury, mark_announced, prune, read_tombstone, unannounced
 from bigpanda_mlflow.visualization import Create, Keep, Refuse, Renew, Situation, plan_visualize
+from mlflow_on_demand import snapshot
+from mlflow_on_demand.errors import OnDemandError
 
 log = logging.getLogger(__name__)
 ResultT = TypeVar("ResultT")
@@ -54,12 +56,12 @@ class Context:
 
 
 class Ingest(Protocol):
-    """Tarballs to a snapshot; None when the published one is already of just these tarballs."""
+    """Makes the published snapshot one of the task's tarballs as they are now, and says what it holds."""
 
     def __call__(
-        self, jeditaskid: int, artifacts: tuple[str, ...], objective: Objective | None
-    ) -> SnapshotPublished | None:
-        """Raises FunctionError."""
+        self, jeditaskid: int, artifacts: tuple[str, ...], objective: snapshot.Objective | None, snapshot_store: str
+    ) -> snapshot.Manifest:
+        """Raises OnDemandError."""
 
 
 def visualize(event: Event[Visualize], context: Context) -> Outcome:
@@ -116,21 +118,25 @@ def expire(_: Event[None], context: Context) -> None:
 
 
 def ingest(event: Event[Visualize] | Event[Results], context: Context, run: Ingest) -> Outcome | None:
-    """Turns the task's tarballs into a snapshot; answers None when there was nothing new."""
+    """Makes the task's snapshot what its tarballs say, and answers with what is published then."""
     data = event.data
-    artifacts, objective = data.artifacts or (), data.objective if isinstance(data, Visualize) else None
     found = _read(data.jeditaskid, context)
     if found.tombstone is not None and event.key <= found.tombstone.last:
         return None
+    artifacts, objective = data.artifacts or (), data.objective if isinstance(data, Visualize) else None
     if isinstance(data, Results) and found.service is not None:
         artifacts, objective = artifacts or found.service.artifacts, found.service.objective
     if not artifacts:
         raise Permanent("names no artifacts, and the task has no Service that would", "data.artifacts")
     check_artifacts(artifacts, context.settings.artifact_stores)
-    published = run(data.jeditaskid, artifacts, objective)
-    if published is None:
-        return None
-    return Outcome(EventType.SNAPSHOT_PUBLISHED, f"{event.key.id}:published", context.now(), published)
+    wanted = None if objective is None else snapshot.Objective(objective.metric, objective.direction)
+    try:
+        manifest = run(data.jeditaskid, artifacts, wanted, context.settings.snapshot_store)
+    except OnDemandError as error:
+        raise (Transient(str(error)) if error.transient else Permanent(str(error), "data.artifacts")) from error
+    # The digest is the identity: whoever hears of the same snapshot twice can tell.
+    identity = f"{data.jeditaskid}:{manifest.digest}"
+    return Outcome(EventType.SNAPSHOT_PUBLISHED, identity, context.now(), _published(manifest))
 
 
 def _apply_visualize(event: Event[Visualize], context: Context) -> str | None:
@@ -218,3 +224,15 @@ def _failed(event: Event[Visualize], task: int, reason: str, context: Context) -
 
 def _expired(identity: str, task: int, reason: Reason, when: datetime) -> Outcome:
     return Outcome(EventType.EXPIRED, identity, when, ServiceExpired(jeditaskid=task, reason=reason))
+
+
+def _published(manifest: snapshot.Manifest) -> SnapshotPublished:
+    return SnapshotPublished(
+        jeditaskid=manifest.jeditaskid,
+        runs=manifest.runs,
+        points=manifest.points,
+        segments=tuple(experiment.segment for experiment in manifest.experiments if experiment.segment),
+        lost=tuple(LostTarball(name=lost.name, reason=lost.reason) for lost in manifest.lost),
+        best_value=None if manifest.best is None else manifest.best.value,
+        digest=manifest.digest,
+    )

@@ -13,6 +13,7 @@ from bigpanda_mlflow.events import (
     Event,
     EventKey,
     EventType,
+    LostTarball,
     Outcome,
     Release,
     ServiceFailed,
@@ -161,7 +162,13 @@ def _refusal(headers: dict[str, str], body: bytes) -> Permanent | None:
         (
             EventType.SNAPSHOT_PUBLISHED,
             SnapshotPublished(
-                jeditaskid=TASK, runs=1, points=1, segments=("a",), lost=("b.tgz",), best_value=None, digest="d"
+                jeditaskid=TASK,
+                runs=1,
+                points=1,
+                segments=("a",),
+                lost=(LostTarball(name="b.tgz", reason="is cut short"),),
+                best_value=None,
+                digest="d",
             ),
         ),
     ],
