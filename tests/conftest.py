@@ -1,15 +1,17 @@
-"""What tests of several modules share: real servers and a real browser, started once and ended with the tests."""
+"""What tests of several modules share: a real S3 server and a real browser, which end with the tests."""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser
 
 from bigpanda_laptop.s3 import S3Server
-from support.browser import open_chromium
 from support.need import lacking
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +24,9 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A real browser for a module: for the session it would keep `asyncio.run` from all tests after the first."""
+def chromium() -> Iterator["Browser"]:
+    """A real browser for a module: open for the session, it would make `asyncio.run` fail in every later test."""
+    from support.browser import open_chromium  # half a second, which only browser tests should pay
+
     with open_chromium() as browser:
         yield browser

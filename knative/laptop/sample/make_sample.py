@@ -26,6 +26,9 @@ File names follow PanDA, read in its sources:
   `${SN}` into six digits with leading zeros; `pandajedi/jedirefine/TaskRefinerBase.py` starts it at 1; one counter
   serves the whole task, so the serials of the segments interleave;
 - the segment: panda-server `pandajedi/jediorder/JobGenerator.py` makes the middle name of the segment's name.
+
+One thing is plainer than on the grid: PanDA's transformation `runHPO` packs the file or folder that
+`--evaluationMetrics` names, after renaming it to `<name>_<sample id>`; here `mlruns` keeps its name.
 """
 
 import argparse
