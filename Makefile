@@ -46,6 +46,10 @@ bench: $(READY)  ## Measure: each figure beside its alternative in the same run
 	@tests/install-debian-packages
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
+.PHONY: docs
+docs: $(READY)  ## Write the tables of README that are made from code
+	@PYTHONPATH=tests $(BIN)/python -m support.documentation
+
 .PHONY: fmt
 fmt: $(READY)  ## Format the code
 	$(BIN)/ruff format .

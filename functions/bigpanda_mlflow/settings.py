@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from bigpanda_mlflow.events import Duration
 
@@ -100,5 +100,7 @@ def settings_table() -> list[tuple[str, str, str]]:
     rows = []
     for field in Settings.model_fields.values():
         default: Any = "required" if field.is_required() else field.get_default()
+        if isinstance(default, timedelta):
+            default = TypeAdapter(timedelta).dump_python(default, mode="json")
         rows.append((str(field.alias), "" if default is None else str(default), str(field.description)))
     return rows
