@@ -1,0 +1,58 @@
+"""Repeated measurements and how they are told: minimum, median, maximum, and the ratio of medians to another."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.laptop import descendants
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured thing, its samples, and those of what it is compared with (empty: nothing compares)."""
+
+    what: str
+    unit: str
+    ours: list[float]
+    alternative: str = ""
+    theirs: tuple[float, ...] = ()
+
+    def row(self) -> str:
+        """A row of the table in README."""
+        ratio = f"{statistics.median(self.ours) / statistics.median(self.theirs):.2f}" if self.theirs else ""
+        theirs = f"{spread(self.theirs)} {self.unit} ({self.alternative})" if self.theirs else ""
+        return f"| {self.what} | {spread(self.ours)} {self.unit} | {theirs} | {ratio} |"
+
+
+HEAD = "| what | ours: min / **median** / max | the alternative | ours ÷ theirs |\n|---|---|---|---|"
+
+
+def spread(samples: list[float] | tuple[float, ...]) -> str:
+    """min / **median** / max, or the one value."""
+    middle = f"**{_show(statistics.median(samples))}**"
+    return middle if len(samples) == 1 else f"{_show(min(samples))} / {middle} / {_show(max(samples))}"
+
+
+def _show(value: float) -> str:
+    return f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long it takes."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def megabytes(root: int) -> float:
+    """Proportional set size of a process and all below it, in 10^6 bytes (Linux)."""
+    total = 0
+    for process in (root, *descendants(root)):
+        try:
+            rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+    return total * 1024 / 1e6

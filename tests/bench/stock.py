@@ -1,0 +1,68 @@
+"""The alternative: `mlflow server` itself over the same runs, tuned: one worker, no job runners."""
+
+import contextlib
+import gzip
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+_GIVE_UP = 120.0
+
+
+@dataclass(frozen=True)
+class Stock:
+    """A running stock server."""
+
+    process: int
+    url: str
+
+
+def unpack_database(state: Path, target: Path) -> None:
+    """The database of the sample's published snapshot, as ingest wrote it."""
+    [packed] = (state / "s3" / "snapshots").rglob("*.db.gz")
+    target.write_bytes(gzip.decompress(packed.read_bytes()))
+
+
+@contextlib.contextmanager
+def running_stock(database: Path) -> Iterator[Stock]:
+    """Starts it, and yields at once: waiting is what is measured."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("mlflow")), "server", "--workers", "1", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--backend-store-uri", f"sqlite:///{database}"],
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    try:
+        yield Stock(process.pid, f"http://127.0.0.1:{port}")
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def until_answered(url: str, body: dict[str, Any] | None = None) -> requests.Response:
+    """Asks again until there is a good answer."""
+    deadline = time.monotonic() + _GIVE_UP
+    while time.monotonic() < deadline:
+        with contextlib.suppress(requests.RequestException):
+            answer = requests.get(url, timeout=60) if body is None else requests.post(url, json=body, timeout=60)
+            if answer.ok:
+                return answer
+        time.sleep(0.02)
+    raise TimeoutError(f"{url} did not answer within {_GIVE_UP:.0f} s")
