@@ -1,0 +1,1 @@
+"""One-machine Knative: the API, Serving and Eventing that this product needs, for laptops and tests."""

@@ -1,0 +1,1 @@
+"""Knative's defaulting and validating webhooks, as pure functions."""

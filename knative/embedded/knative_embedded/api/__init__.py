@@ -1,0 +1,1 @@
+"""The Kubernetes API over HTTPS, as kubectl and the client libraries expect it."""

@@ -1,0 +1,1 @@
+"""From desired to observed: child objects, conditions, and the loop that writes them."""

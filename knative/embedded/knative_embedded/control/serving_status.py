@@ -1,0 +1,194 @@
+"""What is observed of Services, Configurations, Routes and Revisions, as their status. Pure.
+
+Source: knative/serving pkg/apis/serving/v1/*_lifecycle.go for conditions, reasons and messages.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+
+from knative_embedded import labels
+from knative_embedded.admission.autoscaling import parse_scale
+from knative_embedded.control.children import revision_name
+from knative_embedded.control.conditions import (
+    TRUE,
+    UNKNOWN,
+    Truth,
+    Verdict,
+    deny,
+    doubt,
+    make_conditions,
+    make_status,
+    read_verdict,
+)
+from knative_embedded.control.hosts import Addresses, is_cluster_local, local_url, route_url
+from knative_embedded.objects import (
+    Object,
+    annotations_of,
+    condition,
+    generation_of,
+    is_ready,
+    labels_of,
+    name_of,
+    namespace_of,
+    spec_of,
+    status_of,
+)
+from knative_embedded.pods.runner import Facts
+
+
+def make_revision_status(revision: Object, facts: Facts, now: dt.datetime) -> Object:
+    """Ready once a pod has passed its probe, or at once with initial-scale 0; Active while a pod is there."""
+    was_ready = condition(revision, "ResourcesAvailable").get("status") == "True"
+    initialised = facts.started or was_ready or parse_scale(annotations_of(revision)).initial == 0
+    available, healthy = TRUE, TRUE
+    if facts.problem is not None:
+        healthy = deny(facts.problem.reason, str(facts.problem))
+        available = doubt("Deploying")
+    elif facts.failure is not None:
+        healthy = deny(facts.failure.reason, str(facts.failure))
+        available = TRUE if initialised else doubt("Deploying")
+    elif not initialised:
+        available, healthy = doubt("Deploying"), UNKNOWN
+    active = TRUE if facts.awake else deny("NoTraffic", "The target is not receiving traffic.")
+    if facts.wanted and not facts.awake:
+        active = doubt("Queued", "Requests to the target are being buffered as resources are provisioned.")
+    container = spec_of(revision)["containers"]
+    fields = {
+        "containerStatuses": [{"name": one["name"], "imageDigest": one["image"]} for one in container],
+        "labels": None,
+    }
+    dependents = {"ContainerHealthy": healthy, "ResourcesAvailable": available}
+    status = make_status(revision, make_conditions(revision, dependents, {"Active": active}, now), fields)
+    return status | {"actualReplicas": facts.awake, "desiredReplicas": facts.wanted}
+
+
+def newest_first(revisions: list[Object]) -> list[Object]:
+    """Revisions of one Configuration, the latest generation first."""
+    return sorted(revisions, key=lambda one: -int(labels_of(one).get(labels.CONFIGURATION_GENERATION, "0")))
+
+
+def make_configuration_status(configuration: Object, revisions: list[Object], now: dt.datetime) -> Object:
+    """The latest created and the latest ready Revision, and whether they are the same."""
+    created = revision_name(configuration)
+    ready = _latest_ready(configuration, revisions)
+    latest = next((one for one in revisions if name_of(one) == created), None)
+    verdict = UNKNOWN
+    if latest is not None:
+        said = read_verdict(condition(latest, "Ready"))
+        if said.truth is Truth.TRUE:
+            verdict = TRUE
+        elif said.truth is Truth.FALSE:
+            verdict = deny("RevisionFailed", f'Revision "{created}" failed with message: {said.message.rstrip(".")}.')
+    conditions = make_conditions(configuration, {"Ready": verdict}, {}, now)
+    return make_status(
+        configuration, conditions, {"latestCreatedRevisionName": created, "latestReadyRevisionName": ready}
+    )
+
+
+def _latest_ready(configuration: Object, revisions: list[Object]) -> str:
+    """The newest ready Revision; never one older than that of before, which stays also while it cannot start."""
+    before = str(status_of(configuration).get("latestReadyRevisionName", ""))
+    for one in newest_first(revisions):
+        if is_ready(one) or name_of(one) == before:
+            return name_of(one)
+    return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbours:
+    """How a Route finds what it points at, by name in its own namespace."""
+
+    configuration: Callable[[str], Object | None]
+    revision: Callable[[str], Object | None]
+
+
+def make_route_status(route: Object, neighbours: Neighbours, addresses: Addresses, now: dt.datetime) -> Object:
+    """The URL, the resolved traffic, and whether all of it is assigned; what cannot be assigned keeps the old."""
+    resolved, verdict = [], TRUE
+    for target in spec_of(route)["traffic"]:
+        name, found = _resolve(target, neighbours)
+        if found is not TRUE and verdict is TRUE:
+            verdict = found
+        resolved.append(_observed_target(route, target, name, addresses))
+    if verdict is not TRUE:
+        resolved = status_of(route).get("traffic") or []
+    ingress = TRUE if verdict is TRUE or resolved else UNKNOWN
+    message = (
+        "TLS is not enabled for cluster-local" if is_cluster_local(route) else "external-domain-tls is not enabled"
+    )
+    dependents = {
+        "AllTrafficAssigned": verdict,
+        "CertificateProvisioned": Verdict(Truth.TRUE, "TLSNotEnabled", message),
+        "IngressReady": ingress,
+    }
+    fields = {
+        "url": route_url(addresses, route),
+        "address": {"url": local_url(name_of(route), namespace_of(route))},
+        "traffic": resolved,
+    }
+    return make_status(route, make_conditions(route, dependents, {}, now), fields)
+
+
+def _resolve(target: Object, neighbours: Neighbours) -> tuple[str, Verdict]:
+    if target.get("revisionName"):
+        return target["revisionName"], _judge_revision(target["revisionName"], neighbours)
+    wanted = target.get("configurationName") or ""
+    configuration = neighbours.configuration(wanted)
+    if configuration is None:
+        return "", deny("ConfigurationMissing", f'Configuration "{wanted}" referenced in traffic not found.')
+    ready = status_of(configuration).get("latestReadyRevisionName", "")
+    if ready:
+        return str(ready), TRUE
+    if condition(configuration, "Ready").get("status") == "False":
+        return "", deny("RevisionMissing", f'Configuration "{wanted}" does not have any ready Revision.')
+    return "", doubt("RevisionMissing", f'Configuration "{wanted}" is waiting for a Revision to become ready.')
+
+
+def _judge_revision(name: str, neighbours: Neighbours) -> Verdict:
+    revision = neighbours.revision(name)
+    if revision is None:
+        return deny("RevisionMissing", f'Revision "{name}" referenced in traffic not found.')
+    truth = read_verdict(condition(revision, "Ready")).truth
+    if truth is Truth.FALSE:
+        return deny("RevisionMissing", f'Revision "{name}" failed to become ready.')
+    return TRUE if truth is Truth.TRUE else doubt("RevisionMissing", f'Revision "{name}" is not yet ready.')
+
+
+def _observed_target(route: Object, target: Object, revision: str, addresses: Addresses) -> Object:
+    made: Object = {"revisionName": revision, "latestRevision": not target.get("revisionName")}
+    if target.get("percent") is not None:
+        made["percent"] = target["percent"]
+    if target.get("tag"):
+        made["tag"] = target["tag"]
+        made["url"] = route_url(addresses, route, target["tag"])
+    return made
+
+
+def make_service_status(service: Object, configuration: Object, route: Object, now: dt.datetime) -> Object:
+    """What Configuration and Route say, and that the traffic has reached the latest ready Revision."""
+    configured = read_verdict(condition(configuration, "Ready"))
+    if status_of(configuration).get("observedGeneration") != generation_of(configuration):
+        configured = doubt(
+            "OutOfDate", "The Configuration is still working to reflect the latest desired specification."
+        )
+    routed = read_verdict(condition(route, "Ready"))
+    if status_of(route).get("observedGeneration") != generation_of(route):
+        routed = doubt("OutOfDate", "The Route is still working to reflect the latest desired specification.")
+    elif routed is TRUE or routed.truth is Truth.TRUE:
+        latest = status_of(configuration).get("latestReadyRevisionName")
+        floating = [one for one in status_of(route).get("traffic") or [] if one.get("latestRevision")]
+        if configured.truth is Truth.TRUE and any(one["revisionName"] != latest for one in floating):
+            routed = doubt("TrafficNotMigrated", "Traffic is not yet migrated to the latest revision.")
+    dependents = {
+        "ConfigurationsReady": configured,
+        "RoutesReady": Verdict(routed.truth, routed.reason, routed.message),
+    }
+    fields = {
+        "url": status_of(route).get("url"),
+        "address": status_of(route).get("address"),
+        "traffic": status_of(route).get("traffic"),
+        "latestCreatedRevisionName": status_of(configuration).get("latestCreatedRevisionName"),
+        "latestReadyRevisionName": status_of(configuration).get("latestReadyRevisionName"),
+    }
+    return make_status(service, make_conditions(service, dependents, {}, now), fields)

@@ -1,0 +1,1 @@
+"""Brokers, Triggers and PingSources over a durable queue."""

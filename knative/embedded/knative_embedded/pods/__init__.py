@@ -1,0 +1,1 @@
+"""Revisions as local processes: plan, start, probe, sleep, end."""

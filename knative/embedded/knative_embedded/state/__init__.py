@@ -1,0 +1,1 @@
+"""What survives a restart: the folder, the database, the objects and their history."""

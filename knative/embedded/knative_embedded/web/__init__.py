@@ -1,0 +1,1 @@
+"""The two HTTP listeners: public ingress and cluster-local routing."""

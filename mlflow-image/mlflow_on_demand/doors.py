@@ -1,0 +1,146 @@
+"""The two doors a request passes: one asks whether it is for us at all, the other stands before MLflow.
+
+The second answers refusals and constants itself, holds a read until MLflow is ready, and lets only so many in at once
+as MLflow's threads can serve.
+"""
+
+import asyncio
+from concurrent.futures import Future
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlflow_on_demand.gate import Gate
+from mlflow_on_demand.mlflow_app import make_asgi
+from mlflow_on_demand.readonly import CONSTANTS, Verdict, is_graphql_read, judge, refusal
+from mlflow_on_demand.stage import Progress, Stage, Status
+
+# Knative cuts a request off at 300 s; a wake that takes longer than this will not end well either.
+_PATIENCE = 120.0
+_AT_ONCE = 8
+_MAX_BODY = 2**20
+# An artifact was made by somebody's job: opened as a page of its own, it must not act as the viewer.
+_ARTIFACT_PATHS = ("/get-artifact", "/model-versions/get-artifact")
+_HARMLESS = "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'"
+
+
+class HostDoor:
+    """Refuses foreign hosts and origins, and sets the headers that every answer carries."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        why = self._gate.refuse(scope["path"], headers.get("host", ""), headers.get("origin", ""))
+        if why is not None:
+            await PlainTextResponse(why, 403)(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(scope=message)
+                answer["X-Content-Type-Options"] = "nosniff"
+                answer["X-Frame-Options"] = "SAMEORIGIN"
+                answer["Referrer-Policy"] = "same-origin"
+                if scope["path"].startswith(_ARTIFACT_PATHS) or "/artifacts/files" in scope["path"]:
+                    answer["Content-Security-Policy"] = _HARMLESS
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class MlflowDoor:
+    """Lets reads through to MLflow, once it is there."""
+
+    def __init__(self, progress: Progress, flask_app: Future[Any]) -> None:
+        self._progress = progress
+        self._flask_app = flask_app
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._mlflow: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1000})
+            return
+        request = Request(scope, receive)
+        answer = self._answer_at_once(request)
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
+        try:
+            body = await _read_body(request)
+        except ClientDisconnect:
+            return
+        answer = _judge_body(request, body) or await self._wait_for_mlflow()
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
+        await self._ask_mlflow(scope, body or b"", send)
+
+    def _answer_at_once(self, request: Request) -> Response | None:
+        path = request.url.path
+        if request.method in ("GET", "HEAD"):
+            if path in CONSTANTS:
+                return JSONResponse(CONSTANTS[path])
+            if not path.startswith(("/api/", "/ajax-api/")) and judge(request.method, path) is Verdict.REFUSED:
+                return PlainTextResponse("There is nothing here.", 404)
+            if path == "/ajax-api/2.0/mlflow/users/current":
+                # MLflow's page takes 404 as "no log-in here"; anything else makes it show an account.
+                return JSONResponse({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "There are no accounts."}, 404)
+        if judge(request.method, path) is Verdict.REFUSED:
+            return JSONResponse(refusal(request.method, path), 403)
+        return None
+
+    async def _wait_for_mlflow(self) -> Response | None:
+        status = await self._progress.wait_until(_is_settled, _PATIENCE)
+        if status.stage is Stage.READY:
+            return None
+        reason = status.reason or "MLflow is still starting."
+        return JSONResponse(
+            {"error_code": "TEMPORARILY_UNAVAILABLE", "message": reason}, 503, headers={"Retry-After": "5"}
+        )
+
+    async def _ask_mlflow(self, scope: Scope, body: bytes, send: Send) -> None:
+        if self._mlflow is None:
+            self._mlflow = make_asgi(self._flask_app.result())
+
+        async def receive_body() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async with self._places:
+            await self._mlflow({**scope, "root_path": ""}, receive_body, send)
+
+
+def _judge_body(request: Request, body: bytes | None) -> Response | None:
+    if body is None:
+        return JSONResponse(
+            {"error_code": "INVALID_PARAMETER_VALUE", "message": "The request's body is larger than 1 MiB."}, 413
+        )
+    if judge(request.method, request.url.path) is Verdict.GRAPHQL and not is_graphql_read(body):
+        return JSONResponse(refusal(request.method, request.url.path), 403)
+    return None
+
+
+async def _read_body(request: Request) -> bytes | None:
+    """The body, or None when it is too large to be that of a read."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY:
+            return None
+    return body
+
+
+def _is_settled(status: Status) -> bool:
+    return status.stage in (Stage.READY, Stage.WAITING, Stage.FAILED)

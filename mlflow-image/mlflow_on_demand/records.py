@@ -1,0 +1,58 @@
+"""Frozen dataclasses to JSON and back, checked: a small decoder, because a wake cannot afford a large one.
+
+Understands int, float, str, bool, None, unions with None, tuples of one type, and dataclasses of these. Fields that it
+does not know are ignored, so that a later version may add some; a missing field or a wrong type is ManifestError.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from mlflow_on_demand.errors import ManifestError
+
+Record = TypeVar("Record")
+
+
+def to_json(record: Any) -> bytes:
+    """The record as JSON, always the same bytes for the same record."""
+    return (json.dumps(dataclasses.asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def from_json(kind: type[Record], content: bytes) -> Record:
+    """The record in `content`; ManifestError names the field that is missing or of the wrong type."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        raise ManifestError("is no JSON") from None
+    return typing.cast("Record", _decode(kind, value, "it"))
+
+
+def _decode(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return _decode_dataclass(kind, value, where)
+    origin = get_origin(kind)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ManifestError(f"{where} is no list")
+        return tuple(_decode(get_args(kind)[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+    if origin in (types.UnionType, typing.Union):
+        options = [option for option in get_args(kind) if option is not type(None)]
+        return None if value is None else _decode(options[0], value, where)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise ManifestError(f"{where} is no {kind.__name__}")
+    return value
+
+
+def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise ManifestError(f"{where} is no object")
+    hints = get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    for name in names:
+        if name not in value:
+            raise ManifestError(f"{where} lacks the field '{name}'")
+    return kind(**{name: _decode(hints[name], value[name], name) for name in names})

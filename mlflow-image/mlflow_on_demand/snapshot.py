@@ -1,0 +1,197 @@
+"""A published snapshot: one manifest that points by digest at a database, a bundle of artifacts and a summary.
+
+Lies under `<snapshot store>/<jeditaskid>/<schema revision>/`. Objects are named by their sha256 and never change;
+`manifest.json` is written last and at once, so whoever reads a manifest finds all it names. Light to import: no MLflow.
+"""
+
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from mlflow_on_demand.errors import ChecksumMismatch, ManifestError, ObjectMissing
+from mlflow_on_demand.records import from_json, to_json
+from mlflow_on_demand.stores import CHUNK, Store, StoredObject, open_store
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class ObjectRef:
+    """One object of the snapshot: its key, its size in bytes and its sha256."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """One tarball that was read, as its store described it."""
+
+    name: str
+    uri: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A tarball, or a part of one, that could not be used, and why in plain words: "<name> <reason>" is a sentence."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One MLflow experiment of the snapshot: `segment` is "" for a task without segments; `runs` counts active ones."""
+
+    id: str
+    name: str
+    segment: str
+    runs: int
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What the task optimises: a metric, and "minimize" or "maximize"."""
+
+    metric: str
+    direction: str
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("minimize", "maximize") or not self.metric:
+            raise ValueError("an objective is a metric's name and 'minimize' or 'maximize'")
+
+
+@dataclass(frozen=True)
+class BestRun:
+    """The run whose last value of the objective's metric is best."""
+
+    run_id: str
+    run_name: str
+    experiment_id: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a snapshot holds.
+
+    `digest` changes exactly when the content does. `missing_serials` are the points below the highest serial that left
+    no tarball. `points` counts tarballs that gave a run (evaluated points of the
+    search), `metric_points` the rows of MLflow's table `metrics`, `damaged_lines` the metric lines that were skipped.
+    """
+
+    format: int
+    jeditaskid: int
+    mlflow_version: str
+    schema_revision: str
+    digest: str
+    database: ObjectRef
+    bundle: ObjectRef
+    summary: ObjectRef
+    sources: tuple[Source, ...]
+    lost: tuple[Lost, ...]
+    missing_serials: tuple[int, ...]
+    experiments: tuple[Experiment, ...]
+    runs: int
+    points: int
+    metric_points: int
+    damaged_lines: int
+    objective: Objective | None
+    best: BestRun | None
+    metrics: tuple[str, ...]
+    params: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Header:
+    format: int
+
+
+def open_snapshot_store(snapshot_store: str, jeditaskid: int, schema_revision: str) -> Store:
+    """The store that holds the snapshots of one task for one schema of MLflow."""
+    return open_store(f"{snapshot_store.rstrip('/')}/{jeditaskid}/{schema_revision}")
+
+
+def parse_manifest(content: bytes) -> Manifest:
+    """The manifest in these bytes; ManifestError if it is none, or of a format that this version does not know."""
+    try:
+        header = from_json(_Header, content)
+        if header.format == FORMAT:
+            return from_json(Manifest, content)
+    except (ManifestError, ValueError) as error:
+        raise ManifestError(f"the manifest cannot be read: {error}") from None
+    raise ManifestError(f"the manifest has format {header.format}, but only format {FORMAT} is known")
+
+
+def find_manifest(store: Store) -> tuple[Manifest, str] | None:
+    """The manifest and its etag (for `publish`), or None when nothing has been published."""
+    try:
+        etag = store.stat(MANIFEST).etag
+        return parse_manifest(store.read(MANIFEST)), etag
+    except ObjectMissing:
+        return None
+
+
+def refer(path: Path, suffix: str) -> ObjectRef:
+    """What a manifest says of a local file that is to be published."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return ObjectRef(f"{digest.hexdigest()}{suffix}", path.stat().st_size, digest.hexdigest())
+
+
+def publish_object(store: Store, ref: ObjectRef, path: Path) -> None:
+    """Upload an object unless the store has it already; its name is its digest, so two may do so at once."""
+    try:
+        if store.stat(ref.name).size == ref.size:
+            return
+    except ObjectMissing:
+        pass
+    with path.open("rb") as file:
+        store.write(ref.name, file)
+
+
+def publish_manifest(store: Store, manifest: Manifest, replaces: str | None) -> StoredObject:
+    """Make the snapshot visible, if the manifest with etag `replaces` (None: no manifest) is still the present one."""
+    return store.write_if(MANIFEST, to_json(manifest), replaces)
+
+
+def download_database(store: Store, manifest: Manifest, target: Path) -> None:
+    """Unpack the snapshot's database to `target`, which appears whole or not at all; ChecksumMismatch if it is not
+    what the manifest names.
+    """
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    with store.open(manifest.database.name) as source, unfinished.open("wb") as file:
+        checked = _CheckedStream(source)
+        try:
+            with gzip.GzipFile(fileobj=checked) as plain:  # type: ignore[call-overload]
+                while chunk := plain.read(CHUNK):
+                    file.write(chunk)
+        except (OSError, EOFError, zlib.error) as error:
+            if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+                raise
+            raise ChecksumMismatch("the snapshot's database is damaged") from None
+    if checked.digest.hexdigest() != manifest.database.sha256:
+        raise ChecksumMismatch("the snapshot's database is not the one that its manifest names")
+    unfinished.replace(target)
+
+
+class _CheckedStream:
+    """A stream that takes the digest of what passes."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._source.read(size)
+        self.digest.update(chunk)
+        return chunk

@@ -1,0 +1,225 @@
+"""Builds one snapshot in a scratch directory: tarballs go in, in order; its objects and its manifest come out.
+
+Segments become experiments. Ids depend on names alone, so they stay the same when more tarballs arrive. When two
+tarballs bring the same run (a retried job), the better one counts: first a finished run, then the one with more points,
+then the later end, then the later tarball.
+"""
+
+import gzip
+import hashlib
+import logging
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from mlflow_on_demand.bundle import Spool, Spooled
+from mlflow_on_demand.database import ExperimentRow, RunRow, SnapshotDatabase
+from mlflow_on_demand.errors import TarballError
+from mlflow_on_demand.filestore import RunMeta
+from mlflow_on_demand.intake import Intake, RunTaken, TarballTaken
+from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
+from mlflow_on_demand.records import to_json
+from mlflow_on_demand.snapshot import FORMAT, Experiment, Lost, Manifest, Objective, ObjectRef, Source, refer
+from mlflow_on_demand.stores import CHUNK
+from mlflow_on_demand.summary import find_best, make_summary
+from mlflow_on_demand.tarballs import TarballName, missing_serials
+from mlflow_on_demand.unpack import Limits
+
+_log = logging.getLogger(__name__)
+
+SCHEME = "panda-snapshot"
+_DEFAULT_EXPERIMENT = "Default"
+_IDS_OF_A_TASK = 1_000_000
+
+
+@dataclass(frozen=True)
+class Built:
+    """A snapshot ready to be published: its manifest, and its objects as local files."""
+
+    manifest: Manifest
+    files: tuple[tuple[ObjectRef, Path], ...]
+
+
+@dataclass(frozen=True, order=True)
+class _Rank:
+    is_finished: bool
+    points: int
+    end_time: int
+    tarball: TarballName
+
+
+class SnapshotBuild:
+    """One snapshot in the making; `add_tarball` in order, then `finish`, and `close` in any case."""
+
+    def __init__(self, jeditaskid: int, scratch: Path, limits: Limits) -> None:
+        self._jeditaskid = jeditaskid
+        self._scratch = scratch
+        self._database = SnapshotDatabase(scratch / "building.db")
+        self._spool = Spool(scratch / "artifacts")
+        self._intake = Intake(self._database, self._spool, limits)
+        self._ranks: dict[str, _Rank] = {}
+        self._artifacts: dict[str, tuple[Spooled, ...]] = {}
+        self._segments: dict[str, list[TarballTaken]] = {}
+        self._ids: dict[str, int] = {}
+        self._serials: set[int] = set()
+        self._lost: list[Lost] = []
+        self._points = 0
+        self._damaged_lines = 0
+
+    def add_tarball(self, name: TarballName, stream: BinaryIO) -> None:
+        """Take one tarball in; what is wrong with it is noted, never raised."""
+        self._serials.add(name.serial)
+        try:
+            taken = self._intake.take(stream)
+        except TarballError as error:
+            _log.warning("tarball lost", extra={"tarball": name.name, "reason": str(error)})
+            self._lost.append(Lost(name.name, str(error)))
+            return
+        runs = [run for run in taken.runs.values() if run.meta is not None]
+        for (_, directory), run in sorted(taken.runs.items()):
+            if run.meta is None:
+                self._lost.append(Lost(name.name, f"holds a run without a readable meta.yaml ({directory})"))
+            else:
+                self._add_run(name, run, run.meta)
+        self._points += bool(runs)
+        self._damaged_lines += taken.damaged_lines
+        taken.runs.clear()
+        self._segments.setdefault(name.segment, []).append(taken)
+        _log.debug("tarball read", extra={"tarball": name.name, "runs": len(runs)})
+
+    def finish(self, sources: tuple[Source, ...], objective: Objective | None) -> Built:
+        """Write everything out; the manifest's digest covers the three objects."""
+        experiments = self._add_experiments()
+        runs, points = self._database.query(
+            "SELECT (SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'), (SELECT count(*) FROM metrics)"
+        )[0]
+        best = find_best(self._database, objective)
+        nothing = ObjectRef("", 0, "")
+        manifest = Manifest(
+            format=FORMAT,
+            jeditaskid=self._jeditaskid,
+            mlflow_version=mlflow_version(),
+            schema_revision=schema_revision(),
+            digest="",
+            database=nothing,
+            bundle=nothing,
+            summary=nothing,
+            sources=sources,
+            lost=tuple(self._lost),
+            missing_serials=missing_serials(self._serials),
+            experiments=experiments,
+            runs=_whole(runs),
+            points=self._points,
+            metric_points=_whole(points),
+            damaged_lines=self._damaged_lines,
+            objective=objective,
+            best=best[0] if best else None,
+            metrics=self._names("SELECT DISTINCT key FROM latest_metrics ORDER BY key"),
+            params=self._names("SELECT DISTINCT key FROM params ORDER BY key"),
+        )
+        summary = make_summary(manifest, best)
+        return self._write_out(manifest, to_json(summary))
+
+    def close(self) -> None:
+        """Let go of the scratch files, which their directory's owner removes."""
+        self._database.close()
+        self._spool.close()
+
+    def _add_run(self, name: TarballName, run: RunTaken, meta: RunMeta) -> None:
+        rank = _Rank(meta.status == "FINISHED", run.points, meta.end_time or -1, name)
+        former = self._ranks.get(meta.run_uuid)
+        if former is not None and former > rank:
+            return
+        self._ranks[meta.run_uuid] = rank
+        artifacts = sorted(run.artifacts.items())
+        self._artifacts[meta.run_uuid] = tuple(
+            replace(spooled, name=f"{meta.run_uuid}/artifacts/{path}") for path, spooled in artifacts
+        )
+        own = {"panda.jeditaskid": str(self._jeditaskid), "panda.tarball": name.name}
+        segment = {"panda.segment": name.segment} if name.is_segmented else {}
+        self._database.add_run(
+            RunRow(
+                meta=replace(meta, lifecycle_stage="deleted") if run.is_deleted else meta,
+                experiment_id=self._experiment_id(name.segment),
+                artifact_uri=f"{SCHEME}:/{self._jeditaskid}/{meta.run_uuid}/artifacts",
+                params=run.params,
+                tags={**run.tags, **own, **segment},
+                stage=run.stage,
+            )
+        )
+
+    def _experiment_id(self, segment: str) -> int:
+        """The task's own id, or for a segment the task's id and six digits made of its name, the next free ones when
+        two names make the same.
+        """
+        if segment not in self._ids:
+            digits = int.from_bytes(hashlib.sha256(segment.encode()).digest()[:8], "big") % _IDS_OF_A_TASK
+            while segment and self._id_of(digits) in self._ids.values():
+                digits = (digits + 1) % _IDS_OF_A_TASK
+            self._ids[segment] = self._id_of(digits) if segment else self._jeditaskid
+        return self._ids[segment]
+
+    def _id_of(self, digits: int) -> int:
+        return self._jeditaskid * _IDS_OF_A_TASK + digits
+
+    def _add_experiments(self) -> tuple[Experiment, ...]:
+        """One experiment a segment, and MLflow's experiment 0, deleted: opening a database without it would write."""
+        segments = sorted(self._segments) or [""]
+        unused = _DEFAULT_EXPERIMENT if _DEFAULT_EXPERIMENT not in segments else f"{_DEFAULT_EXPERIMENT} (MLflow)"
+        self._database.add_experiment(ExperimentRow(0, unused, f"{SCHEME}:/0", "deleted", 0, 0), {})
+        return tuple(self._add_experiment(segment) for segment in segments)
+
+    def _add_experiment(self, segment: str) -> Experiment:
+        experiment_id = self._experiment_id(segment)
+        name = segment or f"task {self._jeditaskid}"
+        created: list[int] = []
+        updated: list[int] = []
+        tags: dict[str, str] = {}
+        for taken in self._segments.get(segment, []):
+            created += taken.created
+            updated += taken.updated
+            tags |= taken.experiment_tags
+        row = ExperimentRow(
+            experiment_id=experiment_id,
+            name=name,
+            artifact_location=f"{SCHEME}:/{self._jeditaskid}/{experiment_id}",
+            lifecycle_stage="active",
+            creation_time=min(created, default=None),
+            last_update_time=max(updated, default=None),
+        )
+        self._database.add_experiment(row, tags)
+        counted = self._database.query(
+            "SELECT count(*) FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'", experiment_id
+        )
+        return Experiment(str(experiment_id), name, segment, _whole(counted[0][0]))
+
+    def _names(self, sql: str) -> tuple[str, ...]:
+        return tuple(str(name) for (name,) in self._database.query(sql))
+
+    def _write_out(self, manifest: Manifest, summary: bytes) -> Built:
+        plain, packed = self._scratch / "snapshot.db", self._scratch / "snapshot.db.gz"
+        bundle, summary_path = self._scratch / "bundle.zip", self._scratch / "summary.json"
+        self._database.finish(plain)
+        _pack(plain, packed)
+        self._spool.write_bundle(bundle, [one for run in self._artifacts.values() for one in run])
+        summary_path.write_bytes(summary)
+        refs = (refer(packed, ".db.gz"), refer(bundle, ".zip"), refer(summary_path, ".json"))
+        digest = hashlib.sha256("".join(ref.sha256 for ref in refs).encode()).hexdigest()
+        manifest = replace(manifest, digest=digest, database=refs[0], bundle=refs[1], summary=refs[2])
+        return Built(manifest, tuple(zip(refs, (packed, bundle, summary_path), strict=True)))
+
+
+def _pack(source: Path, target: Path) -> None:
+    """Compress without a file name or time in the header, so that the same database gives the same bytes."""
+    with (
+        source.open("rb") as plain,
+        target.open("wb") as file,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed,
+    ):
+        shutil.copyfileobj(plain, packed, CHUNK)
+
+
+def _whole(value: object) -> int:
+    assert isinstance(value, int)
+    return value

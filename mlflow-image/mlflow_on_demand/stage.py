@@ -1,0 +1,87 @@
+"""How far a wake has come, told by the threads that do the work to the requests that wait for it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from threading import Lock
+
+from mlflow_on_demand.snapshot import Manifest
+
+_log = logging.getLogger(__name__)
+
+
+class Stage(StrEnum):
+    """The stages of a wake, in their usual order; FAILED may turn into LOADING again when the cause goes away."""
+
+    STARTING = "starting"
+    WAITING = "waiting_for_snapshot"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Status:
+    """A stage, why in plain words where that helps, and the manifest once it is known."""
+
+    stage: Stage
+    reason: str = ""
+    manifest: Manifest | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """What `/health` and `/ready` say."""
+        known = self.manifest
+        return {
+            "stage": self.stage,
+            **({"reason": self.reason} if self.reason else {}),
+            **({"snapshot": known.digest, "mlflow": known.mlflow_version} if known else {}),
+        }
+
+
+class Progress:
+    """The present status; set from any thread, awaited on the server's event loop."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._status = Status(Stage.STARTING)
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+
+    @property
+    def status(self) -> Status:
+        """What holds now."""
+        with self._lock:
+            return self._status
+
+    def set(self, status: Status) -> None:
+        """Say what holds from now on, and wake whoever waits for a change."""
+        with self._lock:
+            if status == self._status:
+                return
+            self._status = status
+            waiting, self._waiting = self._waiting, []
+        digest = status.manifest.digest if status.manifest else None
+        _log.info("stage %s", status.stage, extra={"stage": status.stage, "reason": status.reason, "snapshot": digest})
+        for loop, future in waiting:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, future)
+
+    async def wait_until(self, good: Callable[[Status], bool], seconds: float) -> Status:
+        """The first status that is good, or what holds when the time is up."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    with self._lock:
+                        if good(self._status):
+                            return self._status
+                        self._waiting.append((asyncio.get_running_loop(), future))
+                    await future
+        except TimeoutError:
+            return self.status
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

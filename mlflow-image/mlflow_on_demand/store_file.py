@@ -1,0 +1,136 @@
+"""A store in a local directory: for laptops, tests, and shared file systems.
+
+Writes go to a hidden name beside their target and are renamed, so a reader never sees half an object. Conditional
+writes hold a lock on the directory, which every process on this machine respects.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from mlflow_on_demand.errors import AccessDenied, ObjectMissing, PreconditionFailed, StoreError, StoreUnavailable
+from mlflow_on_demand.stores import CHUNK, StoredObject
+
+_UNFINISHED = ".unfinished-"
+
+
+class FileStore:
+    """Everything under one directory, which need not exist before the first write."""
+
+    def __init__(self, directory: str) -> None:
+        self._root = Path(directory)
+
+    @property
+    def uri(self) -> str:
+        """The prefix as a URI."""
+        return self._root.as_uri()
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """See Store; unfinished writes are not listed."""
+        with _translated(prefix):
+            files = sorted(
+                (path.relative_to(self._root).as_posix(), path)
+                for path in self._root.rglob("*")
+                if path.is_file() and not path.name.startswith(_UNFINISHED)
+            )
+        for key, path in files:
+            if key.startswith(prefix):
+                try:
+                    yield _facts(key, path)
+                except FileNotFoundError:
+                    continue  # removed while we looked
+
+    def stat(self, key: str) -> StoredObject:
+        """See Store."""
+        with _translated(key):
+            return _facts(key, self._path(key))
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """See Store."""
+        with _translated(key), self._path(key).open("rb") as file:
+            file.seek(start)
+            return file.read(-1 if length is None else length)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """See Store."""
+        with _translated(key):
+            file = self._path(key).open("rb")
+        with file:
+            yield file
+
+    def write(self, key: str, source: BinaryIO) -> StoredObject:
+        """See Store."""
+        path = self._path(key)
+        with _translated(key):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)
+            try:
+                with os.fdopen(descriptor, "wb") as target:
+                    shutil.copyfileobj(source, target, CHUNK)
+                    target.flush()
+                    os.fsync(target.fileno())
+                Path(name).chmod(0o644)
+                Path(name).replace(path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+            return _facts(key, path)
+
+    def write_if(self, key: str, content: bytes, etag: str | None) -> StoredObject:
+        """See Store."""
+        path = self._path(key)
+        with _translated(key):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _locked(path.parent):
+                found = _facts(key, path).etag if path.exists() else None
+                if found != etag:
+                    raise PreconditionFailed(f"somebody else wrote '{key}' first")
+                return self.write(key, BytesIO(content))
+
+    def delete(self, key: str) -> None:
+        """See Store."""
+        with _translated(key):
+            self._path(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if not all(parts) or ".." in parts or "." in parts or "\0" in key:
+            raise StoreError(f"'{key}' is no key")
+        return self._root.joinpath(*parts)
+
+
+def _facts(key: str, path: Path) -> StoredObject:
+    status = path.stat()
+    # The inode is part of it: two writes may fall into one tick of the file system's clock.
+    identity = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+    return StoredObject(key, status.st_size, int(status.st_mtime), hashlib.sha256(identity.encode()).hexdigest()[:32])
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise ObjectMissing(f"there is no '{key}'") from None
+    except PermissionError:
+        raise AccessDenied(f"the file system does not allow access to '{key}'") from None
+    except OSError as error:
+        raise StoreUnavailable(f"the file system failed on '{key}': {error.strerror}") from None

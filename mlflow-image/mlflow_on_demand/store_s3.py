@@ -1,0 +1,144 @@
+"""A store in an S3 bucket, through boto3, the only module that imports it.
+
+Credentials, endpoint and region come from boto3's own variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+AWS_ENDPOINT_URL_S3, AWS_REGION). Addresses are path-style, and checksums that are no part of the old protocol stay off:
+Ceph, MinIO and rclone answer too.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from io import BytesIO
+from typing import Any, BinaryIO
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+
+from mlflow_on_demand.errors import AccessDenied, ObjectMissing, PreconditionFailed, StoreError, StoreUnavailable
+from mlflow_on_demand.stores import StoredObject
+
+_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
+_DENIED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "Forbidden"}
+_LOST_RACE = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
+
+# One part at a time: memory stays at one part, whatever the object's size.
+_ONE_PART_AT_A_TIME = TransferConfig(multipart_threshold=16 * 2**20, multipart_chunksize=16 * 2**20, use_threads=False)
+
+
+class S3Store:
+    """Everything under one prefix of one bucket."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._client: Any = _client()
+
+    @property
+    def uri(self) -> str:
+        """The prefix as a URI."""
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """See Store."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with _translated(prefix):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+                for entry in page.get("Contents", []):
+                    if not entry["Key"].endswith("/"):
+                        yield _facts(entry["Key"].removeprefix(self._prefix), entry, entry["Size"])
+
+    def stat(self, key: str) -> StoredObject:
+        """See Store."""
+        with _translated(key):
+            head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        return _facts(key, head, head["ContentLength"])
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """See Store."""
+        if length == 0:
+            return b""
+        last = "" if length is None else str(start + length - 1)
+        try:
+            with _translated(key):
+                answer = self._client.get_object(
+                    Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes={start}-{last}"
+                )
+                with closing(answer["Body"]) as body:
+                    return bytes(body.read())
+        except _RangeBehindEndError:
+            return b""
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """See Store."""
+        with _translated(key):
+            body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
+            with closing(body):
+                yield body
+
+    def write(self, key: str, source: BinaryIO) -> StoredObject:
+        """See Store."""
+        with _translated(key):
+            self._client.upload_fileobj(source, self._bucket, self._prefix + key, Config=_ONE_PART_AT_A_TIME)
+        return self.stat(key)
+
+    def write_if(self, key: str, content: bytes, etag: str | None) -> StoredObject:
+        """See Store."""
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+        with _translated(key):
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=BytesIO(content), **condition)
+        return self.stat(key)
+
+    def delete(self, key: str) -> None:
+        """See Store."""
+        with _translated(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
+
+class _RangeBehindEndError(StoreError):
+    """A range begins at or behind the object's end."""
+
+
+def _client() -> Any:
+    config = Config(
+        s3={"addressing_style": "path"},
+        retries={"mode": "standard", "total_max_attempts": 3},
+        connect_timeout=5,
+        read_timeout=30,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    return boto3.session.Session().client("s3", region_name=region, config=config)
+
+
+def _facts(key: str, entry: Any, size: int) -> StoredObject:
+    return StoredObject(key, int(size), int(entry["LastModified"].timestamp()), entry["ETag"].strip('"'))
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        raise _own_error(key, error.response) from None
+    except (NoCredentialsError, PartialCredentialsError):
+        raise AccessDenied("no S3 credentials are configured") from None
+    except BotoCoreError as error:
+        raise StoreUnavailable(f"the S3 store does not answer ({type(error).__name__})") from None
+
+
+def _own_error(key: str, response: Any) -> StoreError:
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+    if {code, status} & _LOST_RACE:
+        return PreconditionFailed(f"somebody else wrote '{key}' first")
+    if {code, status} & _MISSING:
+        return ObjectMissing(f"there is no '{key}'" if code != "NoSuchBucket" else "the bucket does not exist")
+    if {code, status} & _DENIED:
+        return AccessDenied(f"the S3 store denies access to '{key}'")
+    if code == "InvalidRange" or status == "416":
+        return _RangeBehindEndError(f"'{key}' ends before that range")
+    return StoreUnavailable(f"the S3 store answered {status or 'nothing'} to a request for '{key}'")

@@ -1,0 +1,124 @@
+import io
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlflow_on_demand.filestore import (
+    MetricPoint,
+    Part,
+    Place,
+    RunMeta,
+    place_of,
+    read_experiment_times,
+    read_metric,
+    read_run_meta,
+    read_text,
+)
+
+RUN = "a" * 32
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("mlruns/0/meta.yaml", Place(Part.EXPERIMENT_META, "0")),
+        ("mlruns/0/tags/mlflow.note", Place(Part.EXPERIMENT_TAG, "0", key="mlflow.note")),
+        (f"mlruns/0/{RUN}/meta.yaml", Place(Part.META, "0", RUN)),
+        (f"0/{RUN}/meta.yaml", Place(Part.META, "0", RUN)),
+        (f"mlruns/0/{RUN}/params/model/depth", Place(Part.PARAM, "0", RUN, "model/depth")),
+        (f"mlruns/0/{RUN}/tags/mlflow.user", Place(Part.TAG, "0", RUN, "mlflow.user")),
+        (f"mlruns/0/{RUN}/metrics/val/loss", Place(Part.METRIC, "0", RUN, "val/loss")),
+        (f"mlruns/0/{RUN}/artifacts/a/b.png", Place(Part.ARTIFACT, "0", RUN, "a/b.png")),
+        (f"mlruns/.trash/5/{RUN}/meta.yaml", Place(Part.META, "5", RUN, is_deleted=True)),
+        (f"mlruns/0/{RUN}/metrics", None),
+        (f"mlruns/0/{RUN}/inputs/x/meta.yaml", None),
+        ("mlruns/0/datasets/d/meta.yaml", None),
+        ("mlruns/0/models/m-1/meta.yaml", None),
+        ("mlruns/0/traces/tr-1/tags/x", None),
+        ("mlruns/models/net/meta.yaml", None),
+        (f"elsewhere/0/{RUN}/meta.yaml", None),
+        ("mlruns/.trash/.trash/5/x/meta.yaml", None),
+        ("stdout.txt", None),
+        ("mlruns", None),
+    ],
+)
+def test_every_file_has_its_place(path: str, place: Place | None) -> None:
+    assert place_of(tuple(path.split("/"))) == place
+
+
+def points(text: str) -> list[MetricPoint | None]:
+    return list(read_metric(io.BytesIO(text.encode())))
+
+
+def test_metric_lines() -> None:
+    assert points("1 0.5 3\n2 nan 4\n3 inf 5\n4 -inf 6\n5 1e3\n6 7 8 extra\r\n") == [
+        MetricPoint(1, 0.5, 3, is_nan=False),
+        MetricPoint(2, 0.0, 4, is_nan=True),
+        MetricPoint(3, 1.7976931348623157e308, 5, is_nan=False),
+        MetricPoint(4, -1.7976931348623157e308, 6, is_nan=False),
+        MetricPoint(5, 1000.0, 0, is_nan=False),
+        MetricPoint(6, 7.0, 8, is_nan=False),
+    ]
+
+
+def test_a_damaged_line_costs_itself_only() -> None:
+    assert points("1 0.5 0\n\n2\nx y z\n3 0.5 1.5\n99999999999999999999 1 1\n4 0.25 2\n5 0.1") == [
+        MetricPoint(1, 0.5, 0, is_nan=False),
+        *[None] * 5,
+        MetricPoint(4, 0.25, 2, is_nan=False),
+        None,
+    ]
+
+
+def test_a_line_without_end_costs_no_memory() -> None:
+    assert set(points("1" * 1_000_000)) == {None}
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**62), st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 99))))
+def test_what_mlflow_writes_is_read(lines: list[tuple[int, float, int]]) -> None:
+    text = "".join(f"{timestamp} {value} {step}\n" for timestamp, value, step in lines)
+    assert points(text) == [MetricPoint(timestamp, value, step, is_nan=False) for timestamp, value, step in lines]
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_points_or_damage(content: bytes) -> None:
+    for point in read_metric(io.BytesIO(content)):
+        assert point is None or math.isfinite(point.value)
+
+
+def test_a_run_as_mlflow_writes_it() -> None:
+    meta = (
+        b"artifact_uri: file:///srv/x\nend_time: 20\nentry_point_name: ''\nexperiment_id: '0'\n"
+        b"lifecycle_stage: deleted\nrun_id: abc\nrun_name: mild-fox\nrun_uuid: abc\nsource_name: train.py\n"
+        b"source_type: 4\nsource_version: '1'\nstart_time: 10\nstatus: 3\ndeleted_time: 30\ntags: []\nuser_id: me\n"
+    )
+    assert read_run_meta(meta) == RunMeta(
+        "abc", "mild-fox", "LOCAL", "train.py", "", "me", "FINISHED", 10, 20, 30, "1", "deleted"
+    )
+
+
+def test_senseless_fields_fall_back() -> None:
+    meta = b"run_id: abc\nstatus: 99\nstart_time: soon\nlifecycle_stage: [x]\nsource_type: MOON\nend_time: true\n"
+    assert read_run_meta(meta) == RunMeta("abc", None, "LOCAL", "", "", None, "RUNNING", None, None, None, "", "active")
+
+
+@pytest.mark.parametrize("meta", [b"", b"[1]", b"run_id: ''", b"run_id: a/b", b"{", b"\xff", b"a: &a [*a]", b"!x y"])
+def test_a_run_without_an_id_is_none(meta: bytes) -> None:
+    assert read_run_meta(meta) is None
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_run_or_none(meta: bytes) -> None:
+    read_run_meta(meta)
+    read_experiment_times(meta)
+
+
+def test_texts_are_read_as_mlflow_reads_them() -> None:
+    assert read_text("grün\r\nlang\rkurz".encode()) == "grün\nlang\nkurz"
+    assert read_text(b"\xff") == "�"
+
+
+def test_experiment_times() -> None:
+    assert read_experiment_times(b"creation_time: 5\nlast_update_time: x\n") == (5, None)

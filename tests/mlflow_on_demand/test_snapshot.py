@@ -1,0 +1,160 @@
+import dataclasses
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlflow_on_demand.errors import ChecksumMismatch, ManifestError, PreconditionFailed
+from mlflow_on_demand.records import to_json
+from mlflow_on_demand.snapshot import (
+    BestRun,
+    Experiment,
+    Lost,
+    Manifest,
+    Objective,
+    Source,
+    download_database,
+    find_manifest,
+    open_snapshot_store,
+    parse_manifest,
+    publish_manifest,
+    publish_object,
+    refer,
+)
+from mlflow_on_demand.stores import Store, open_store
+
+names = st.text(max_size=20).filter(lambda text: text.isprintable())
+
+
+def make_manifest(store: Store, scratch: Path) -> Manifest:
+    packed = scratch / "db.gz"
+    packed.write_bytes(gzip.compress(b"a database" * 1000, mtime=0))
+    ref = refer(packed, ".db.gz")
+    publish_object(store, ref, packed)
+    return Manifest(
+        format=1,
+        jeditaskid=7,
+        mlflow_version="3.17.2",
+        schema_revision="abc",
+        digest="d",
+        database=ref,
+        bundle=ref,
+        summary=ref,
+        sources=(Source("7.metrics.1.tgz", "file:///x/7.metrics.1.tgz", 5, "e"),),
+        lost=(Lost("7.metrics.2.tgz", "is cut short"),),
+        missing_serials=(3,),
+        experiments=(Experiment("7", "task 7", "", 1),),
+        runs=1,
+        points=1,
+        metric_points=10,
+        damaged_lines=0,
+        objective=Objective("loss", "minimize"),
+        best=BestRun("r", "run", "7", 0.5),
+        metrics=("loss",),
+        params=(),
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store((tmp_path / "store").as_uri())
+
+
+@pytest.fixture
+def manifest(store: Store, tmp_path: Path) -> Manifest:
+    return make_manifest(store, tmp_path)
+
+
+def test_what_is_published_is_found(store: Store, manifest: Manifest) -> None:
+    assert find_manifest(store) is None
+    first = publish_manifest(store, manifest, None)
+    assert find_manifest(store) == (manifest, first.etag)
+    bare = dataclasses.replace(manifest, objective=None, best=None, lost=(), experiments=())
+    second = publish_manifest(store, bare, first.etag)
+    assert find_manifest(store) == (bare, second.etag)
+    with pytest.raises(PreconditionFailed):
+        publish_manifest(store, manifest, first.etag)
+
+
+def test_the_snapshot_lies_by_task_and_schema(tmp_path: Path) -> None:
+    assert open_snapshot_store(f"{tmp_path.as_uri()}/", 7, "abc").uri == f"{tmp_path.as_uri()}/7/abc"
+
+
+@given(
+    st.lists(st.builds(Lost, names, names)), st.none() | st.builds(Objective, names.filter(bool), st.just("maximize"))
+)
+def test_any_manifest_survives_json(lost: list[Lost], objective: Objective | None) -> None:
+    blank = {"name": "", "size": 0, "sha256": ""}
+    manifest = parse_manifest(
+        json.dumps(
+            {
+                **dict.fromkeys(("jeditaskid", "runs", "points", "metric_points", "damaged_lines"), 0),
+                **dict.fromkeys(("mlflow_version", "schema_revision", "digest"), ""),
+                **dict.fromkeys(("sources", "missing_serials", "experiments", "metrics", "params"), []),
+                **dict.fromkeys(("database", "bundle", "summary"), blank),
+                "format": 1,
+                "lost": [dataclasses.asdict(one) for one in lost],
+                "objective": objective and dataclasses.asdict(objective),
+                "best": {"run_id": "r", "run_name": "", "experiment_id": "1", "value": 1},
+                "a field of a later version": [1],
+            }
+        ).encode()
+    )
+    assert (manifest.lost, manifest.objective) == (tuple(lost), objective)
+    assert manifest.best == BestRun("r", "", "1", 1.0)
+    assert parse_manifest(to_json(manifest)) == manifest
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no JSON"),
+        (b"\xff", "is no JSON"),
+        (b"[" * 100_000, "is no JSON"),
+        (b"[]", "is no object"),
+        (b"{}", "lacks the field 'format'"),
+        (b'{"format": "1"}', "format is no int"),
+        (b'{"format": true}', "format is no int"),
+        (b'{"format": 2}', "has format 2, but only format 1 is known"),
+        (b'{"format": 1}', "lacks the field 'jeditaskid'"),
+    ],
+)
+def test_a_bad_manifest_is_told(content: bytes, message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        parse_manifest(content)
+
+
+def test_a_manifest_with_wrong_types_is_told(manifest: Manifest) -> None:
+    good = json.loads(to_json(manifest))
+    for field, value, message in (
+        ("lost", "x", "lost is no list"),
+        ("lost", [1], r"lost\[0\] is no object"),
+        ("runs", 1.5, "runs is no int"),
+        ("objective", {"metric": "x", "direction": "up"}, "an objective is"),
+    ):
+        with pytest.raises(ManifestError, match=message):
+            parse_manifest(json.dumps({**good, field: value}).encode())
+
+
+def test_the_database_is_unpacked(store: Store, manifest: Manifest, tmp_path: Path) -> None:
+    target = tmp_path / "out.db"
+    download_database(store, manifest, target)
+    assert target.read_bytes() == b"a database" * 1000
+
+
+@pytest.mark.parametrize("content", [b"no gzip", b"", gzip.compress(b"another"), gzip.compress(b"cut")[:-3]])
+def test_a_wrong_database_is_refused(store: Store, manifest: Manifest, tmp_path: Path, content: bytes) -> None:
+    store.write(manifest.database.name, io.BytesIO(content))
+    with pytest.raises(ChecksumMismatch):
+        download_database(store, manifest, tmp_path / "out.db")
+    assert not (tmp_path / "out.db").exists()
+
+
+def test_an_object_is_uploaded_once(store: Store, manifest: Manifest, tmp_path: Path) -> None:
+    before = store.stat(manifest.database.name)
+    publish_object(store, manifest.database, tmp_path / "gone.gz")
+    assert store.stat(manifest.database.name) == before

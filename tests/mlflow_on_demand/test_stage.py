@@ -1,0 +1,37 @@
+import asyncio
+from threading import Thread
+
+from mlflow_on_demand.stage import Progress, Stage, Status
+
+
+def test_it_starts_at_the_start() -> None:
+    assert Progress().status == Status(Stage.STARTING)
+    assert Status(Stage.FAILED, "Broken.").as_json() == {"stage": "failed", "reason": "Broken."}
+
+
+def test_another_thread_wakes_all_who_wait() -> None:
+    progress = Progress()
+    ready = Status(Stage.READY)
+
+    async def wait() -> list[Status]:
+        waiting = [asyncio.create_task(progress.wait_until(lambda status: status == ready, 30)) for _ in range(3)]
+        await asyncio.sleep(0)
+        thread = Thread(target=lambda: [progress.set(Status(stage)) for stage in (Stage.LOADING, Stage.READY)])
+        thread.start()
+        found = await asyncio.gather(*waiting)
+        thread.join()
+        return found
+
+    assert asyncio.run(wait()) == [ready] * 3
+
+
+def test_patience_ends() -> None:
+    progress = Progress()
+    assert asyncio.run(progress.wait_until(lambda _: False, 0.01)) == Status(Stage.STARTING)
+
+
+def test_who_went_away_is_not_woken() -> None:
+    progress = Progress()
+    asyncio.run(progress.wait_until(lambda _: False, 0.01))
+    progress.set(Status(Stage.READY))
+    assert progress.status == Status(Stage.READY)
