@@ -27,15 +27,12 @@ class Gate:
             return None
         if not self._is_ours(_name(f"//{host_header}")):
             return "This server does not answer to that host name."
-        if origin and not (urlsplit(origin).netloc == host_header or self._is_own_origin(origin)):
+        if origin and origin.partition("://")[2] != host_header and not self._is_public(_name(origin)):
             return "This server does not answer to pages of other sites."
         return None
 
     def _is_ours(self, name: str) -> bool:
         return name in _LOCAL or self._is_public(name)
-
-    def _is_own_origin(self, origin: str) -> bool:
-        return self._is_public(_name(origin))
 
     def _is_public(self, name: str) -> bool:
         return name == self.host or name.endswith(f"-{self.host}")

@@ -9,6 +9,7 @@ import gzip
 import tarfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, BinaryIO, cast
 
@@ -48,29 +49,29 @@ def read_members(stream: BinaryIO, limits: Limits) -> Iterator[Member]:
     Raises TarballError for anything refused or damaged; errors of the store behind `stream` pass through.
     """
     bounded = _BoundedStream(stream, limits)
-    count = 0
-    try:
-        with tarfile.open(fileobj=cast("IO[bytes]", bounded), mode="r|", bufsize=_BLOCK, encoding="utf-8") as archive:
-            for entry in archive:
-                count += 1
-                if count > limits.max_members:
-                    raise TarballError(f"holds more than {limits.max_members} files")
-                path = _safe_path(entry)
-                bounded.begin_content()
-                if path and entry.isreg():
-                    content = archive.extractfile(entry)
-                    if content is None:
-                        raise TarballError("has a damaged entry")
-                    yield Member(path, entry.size, cast("BinaryIO", content))
-                    _skip(cast("BinaryIO", content))
-                bounded.begin_header()
+    with (
+        _damage_told(),
+        tarfile.open(fileobj=cast("IO[bytes]", bounded), mode="r|", bufsize=_BLOCK, encoding="utf-8") as archive,
+    ):
+        for count, entry in enumerate(archive, start=1):
+            if count > limits.max_members:
+                raise TarballError(f"holds more than {limits.max_members} files")
+            path = _safe_path(entry, limits)
+            bounded.begin_content()
+            file = archive.extractfile(entry) if path and entry.isreg() else None
+            if file is not None:
+                content = cast("BinaryIO", _Content(file))
+                yield Member(path, entry.size, content)
+                _skip(content)
+            bounded.begin_header()
         bounded.begin_content()
         _skip(cast("BinaryIO", bounded))  # only the end of the gzip stream holds its checksum
-    except (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeError) as error:
-        raise TarballError(_damage(error)) from None
 
 
-def _safe_path(entry: tarfile.TarInfo) -> tuple[str, ...]:
+def _safe_path(entry: tarfile.TarInfo, limits: Limits) -> tuple[str, ...]:
+    # tarfile would step over the bytes that a header announces one block after the other, far behind the file's end.
+    if not 0 <= entry.size <= limits.max_bytes:
+        raise TarballError(f"unpacks to more than {limits.max_bytes} bytes")
     name = entry.name
     if not _is_text(name):
         raise TarballError("holds a file name that is no UTF-8 text")
@@ -97,12 +98,31 @@ def _skip(content: BinaryIO) -> None:
         pass
 
 
-def _damage(error: Exception) -> str:
-    if isinstance(error, EOFError) or "unexpected end of data" in str(error):
-        return "is cut short"
-    if isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):
-        return "is no gzip file"
-    return "is damaged"
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeError) as error:
+        if isinstance(error, EOFError) or "unexpected end of data" in str(error):
+            raise TarballError("is cut short") from None
+        if isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):
+            raise TarballError("is no gzip file") from None
+        raise TarballError("is damaged") from None
+
+
+class _Content:
+    """One member's bytes, read by whoever asked for the member: damage is told to him too."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        with _damage_told():
+            return self._file.read(size)
+
+    def readline(self, size: int = -1) -> bytes:
+        with _damage_told():
+            return self._file.readline(size)
 
 
 class _CountedStream:

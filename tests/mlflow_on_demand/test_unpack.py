@@ -83,13 +83,26 @@ def test_a_wrong_checksum_at_the_very_end_is_noticed() -> None:
     ("limits", "reason"),
     [
         (Limits(max_bytes=50_000), "more than 50000 bytes"),
-        (Limits(max_members=1), "more than 1 files"),
         (Limits(max_ratio=10), "more than 10 times"),
     ],
 )
 def test_bombs_are_stopped(limits: Limits, reason: str) -> None:
     with pytest.raises(TarballError, match=reason):
         unpack(pack({"a": b"\0" * 40_000_000, "b": b""}), limits)
+
+
+def test_too_many_files_are_stopped() -> None:
+    with pytest.raises(TarballError, match="more than 1 files"):
+        unpack(pack({"a": b"", "b": b""}), Limits(max_members=1))
+
+
+@pytest.mark.parametrize("size", [2**60, -1])
+def test_a_header_that_lies_about_its_size_is_stopped(size: int) -> None:
+    info = tarfile.TarInfo("a")
+    info.size = size
+    header = info.tobuf(tarfile.GNU_FORMAT)
+    with pytest.raises(TarballError, match="more than"):
+        unpack(gzip.compress(header + b"\0" * 10_240))
 
 
 def test_an_oversized_header_is_stopped() -> None:

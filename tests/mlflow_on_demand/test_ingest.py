@@ -1,0 +1,344 @@
+"""Ingest against MLflow itself: real FileStores, MLflow's own migration, and tarballs broken in every way."""
+
+import dataclasses
+import gzip
+import json
+import math
+import sqlite3
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bigpanda_laptop.s3 import S3Server
+from mlflow_on_demand.ingest import IngestRequest, IngestResult, ingest_task
+from mlflow_on_demand.snapshot import BestRun, Experiment, Lost, Objective, find_manifest, open_snapshot_store
+from mlflow_on_demand.stores import open_store
+from mlflow_on_demand.unpack import Limits
+from support.hpo_files import EXPERIMENT, NOON, TASK, Point, name, pack, run_id, tarball, write_task
+
+# MLflow's migrations run on an alembic and an SQLAlchemy newer than those it was written for.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),
+]
+
+LOSS = Objective("loss", "minimize")
+
+
+def ingest(tmp_path: Path, *artifacts: str, store: str = "store", **changes: object) -> IngestResult:
+    request = IngestRequest(TASK, artifacts, (tmp_path / store).as_uri(), LOSS)
+    return ingest_task(dataclasses.replace(request, **changes))  # type: ignore[arg-type]
+
+
+def database_of(tmp_path: Path, result: IngestResult, store: str = "store") -> Path:
+    manifest = result.manifest
+    packed = open_store(f"{(tmp_path / store).as_uri()}/{TASK}/{manifest.schema_revision}").read(manifest.database.name)
+    path = tmp_path / f"{manifest.digest}.db"
+    path.write_bytes(gzip.decompress(packed))
+    return path
+
+
+def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute(sql).fetchall()
+
+
+# --- Equality with MLflow's own migration ---
+
+MAKE_RUNS = """
+import math, sys, warnings
+warnings.simplefilter("ignore")
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+client = MlflowClient(sys.argv[1])
+experiment = client.create_experiment("hpo", tags={"mlflow.note.content": "grüße"})
+def run(name):
+    return client.create_run(experiment, run_name=name).info.run_id
+one = run("best ☀")
+client.log_param(one, "model/depth", 3)
+client.log_param(one, "learning rate", 0.1)
+client.log_param(one, "text", "zwei\\nZeilen, ü")
+for step, value in enumerate([1.0, math.nan, math.inf, -math.inf, 0.5, 1e-300, 0.1 + 0.2]):
+    client.log_metric(one, "loss", value, timestamp=1000 + step, step=step)
+client.log_batch(one, metrics=[Metric("repeated", v, 5000 + i % 2, 7) for i, v in enumerate([3.0, 1.0, 2.0])])
+client.log_metric(one, "val/acc", 0.5, timestamp=1, step=-3)
+client.log_metric(one, "ends in NaN", 1.0, timestamp=1, step=0)
+client.log_metric(one, "ends in NaN", math.nan, timestamp=2, step=1)
+client.set_tag(one, "mlflow.user", "me")
+client.set_tag(one, "empty", "")
+client.log_text(one, "<b>plot</b>", "plots/p.html")
+client.set_terminated(one)
+two = run("failed")
+client.set_terminated(two, "FAILED")
+three = run("deleted")
+client.log_metric(three, "loss", 9.0, timestamp=1)
+client.delete_run(three)
+run("still running")
+"""
+
+TABLES = {
+    "runs": "SELECT run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time,"
+    " source_version, lifecycle_stage, deleted_time FROM runs ORDER BY 1",
+    "params": "SELECT run_uuid, key, value FROM params ORDER BY 1, 2",
+    "tags": "SELECT run_uuid, key, value FROM tags WHERE key NOT LIKE 'panda.%' ORDER BY 1, 2",
+    "metrics": "SELECT run_uuid, key, step, timestamp, value, is_nan FROM metrics ORDER BY 1, 2, 3, 4, 5",
+    "latest_metrics": "SELECT run_uuid, key, step, timestamp, value, is_nan FROM latest_metrics ORDER BY 1, 2",
+    "experiment_tags": "SELECT key, value FROM experiment_tags ORDER BY 1",
+    "schema": "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2",
+    "revision": "SELECT version_num FROM alembic_version",
+}
+
+
+@pytest.fixture(scope="module")
+def real_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filestore")
+    environment = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": ""}
+    subprocess.run(
+        [sys.executable, "-c", MAKE_RUNS, (folder / "mlruns").as_uri()], env=environment, check=True, cwd=folder
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def migrated(real_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "migrated.db"
+    command = ["-m", "mlflow", "migrate-filestore", "--source", str(real_store), "--target", f"sqlite:///{path}"]
+    environment = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": ""}
+    subprocess.run([sys.executable, *command], env=environment, check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ingested(real_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tmp_path = tmp_path_factory.mktemp("ingested")
+    with tarfile.open(tmp_path / name(1), "w:gz") as archive:
+        archive.add(real_store / "mlruns", "mlruns")
+    return database_of(tmp_path, ingest(tmp_path, tmp_path.as_uri()))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_rows_equal_those_of_mlflows_own_migration(table: str, ingested: Path, migrated: Path) -> None:
+    ours, theirs = rows(ingested, TABLES[table]), rows(migrated, TABLES[table])
+    assert ours == theirs
+    assert ours
+
+
+def test_no_other_table_has_rows(ingested: Path, migrated: Path) -> None:
+    def counts(path: Path) -> dict[object, object]:
+        tables = rows(path, "SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {table: rows(path, f'SELECT count(*) FROM "{table}"')[0][0] for (table,) in tables}
+
+    ours, theirs = counts(ingested), counts(migrated)
+    assert {**ours, "tags": 0} == {**theirs, "tags": 0}
+
+
+def test_the_migration_reads_the_same_of_nan(ingested: Path) -> None:
+    assert rows(ingested, "SELECT value, is_nan FROM latest_metrics WHERE key = 'ends in NaN'") == [(0.0, 1)]
+    stored = {value for (value,) in rows(ingested, "SELECT value FROM metrics WHERE key = 'loss'")}
+    assert max(stored) == sys.float_info.max
+    assert all(math.isfinite(value) for value in stored if isinstance(value, float))
+
+
+# --- What a snapshot says ---
+
+
+def test_a_segmented_task(tmp_path: Path) -> None:
+    folder = write_task(
+        tmp_path / "tarballs",
+        {
+            name(1, "calo"): tarball(Point(run_id(1), "calo one", artifacts={"plots/a.html": b"<b>"})),
+            name(2, "muon"): tarball(Point(run_id(2), metrics={"loss": f"{NOON} 0.25 0\n", "acc": f"{NOON} 1 0\n"})),
+            name(4, "muon"): tarball(Point(run_id(3), lifecycle="deleted", metrics={"loss": f"{NOON} 0 0\n"})),
+            "stdout.txt": b"not ours",
+            "77.metrics.000001.tgz": b"not ours",
+        },
+    )
+    result = ingest(tmp_path, folder)
+    manifest = result.manifest
+    assert result.changed
+    assert manifest.experiments == (
+        Experiment("30456789018213", "calo", "calo", 1),
+        Experiment("30456789652829", "muon", "muon", 1),
+    )
+    assert (manifest.runs, manifest.points, manifest.metric_points, manifest.lost) == (2, 3, 5, ())
+    assert manifest.missing_serials == (3,)
+    assert manifest.best == BestRun(run_id(2), "point", "30456789652829", 0.25)
+    assert (manifest.metrics, manifest.params) == (("acc", "loss"), ("lr",))
+    assert [source.name for source in manifest.sources] == [name(1, "calo"), name(2, "muon"), name(4, "muon")]
+    path = database_of(tmp_path, result)
+    assert rows(path, "SELECT experiment_id, name, lifecycle_stage FROM experiments ORDER BY 1") == [
+        (0, "Default", "deleted"),
+        (30456789018213, "calo", "active"),
+        (30456789652829, "muon", "active"),
+    ]
+    assert rows(path, f"SELECT key, value FROM tags WHERE run_uuid = '{run_id(1)}' ORDER BY 1") == [
+        ("panda.jeditaskid", str(TASK)),
+        ("panda.segment", "calo"),
+        ("panda.tarball", name(1, "calo")),
+    ]
+    assert rows(path, f"SELECT artifact_uri FROM runs WHERE run_uuid = '{run_id(1)}'") == [
+        (f"panda-snapshot:/{TASK}/{run_id(1)}/artifacts",)
+    ]
+    summary = json.loads(open_snapshot_store((tmp_path / "store").as_uri(), TASK, manifest.schema_revision).read(manifest.summary.name))
+    assert [run["run_id"] for run in summary["best"]] == [run_id(2), run_id(1)]
+
+
+def test_a_task_without_segments_is_one_experiment_named_after_it(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "t", {name(1): tarball(Point(run_id(1)))})
+    assert ingest(tmp_path, folder).manifest.experiments == (Experiment(str(TASK), f"task {TASK}", "", 1),)
+
+
+def test_a_segment_may_be_called_like_mlflows_own_experiment(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "t", {name(1, "Default"): tarball(Point(run_id(1)))})
+    path = database_of(tmp_path, ingest(tmp_path, folder))
+    assert [found for (found,) in rows(path, "SELECT name FROM experiments ORDER BY experiment_id")] == [
+        "Default (MLflow)",
+        "Default",
+    ]
+
+
+def test_a_task_of_which_nothing_has_come(tmp_path: Path) -> None:
+    manifest = ingest(tmp_path, (tmp_path / "nothing").as_uri()).manifest
+    assert (manifest.runs, manifest.best, [found.name for found in manifest.experiments]) == (0, None, [f"task {TASK}"])
+
+
+def test_single_files_and_prefixes_may_be_mixed(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "a", {name(n): tarball(Point(run_id(n))) for n in (1, 2)})
+    other = write_task(tmp_path / "b", {name(3): tarball(Point(run_id(3))), name(4): tarball(Point(run_id(4)))})
+    manifest = ingest(tmp_path, f"{folder}/{name(2)}", folder, f"{other}/{name(4)}").manifest
+    assert [source.name for source in manifest.sources] == [name(1), name(2), name(4)]
+
+
+# --- Broken and repeated tarballs ---
+
+
+def test_a_broken_tarball_is_lost_and_the_rest_is_not(tmp_path: Path) -> None:
+    good = tarball(Point(run_id(1)))
+    cut = tarball(Point(run_id(2), artifacts={"x": bytes(range(256)) * 400}))
+    folder = write_task(
+        tmp_path / "t",
+        {
+            name(1): good,
+            name(2): cut[: len(cut) - 30],
+            name(3): b"oops",
+            name(4): pack({"mlruns/1/../../evil": b""}),
+            name(5): pack(EXPERIMENT),
+            name(6): pack({**Point(run_id(6)).files(), f"mlruns/1/{run_id(7)}/params/lr": b"1"}),
+            name(7): tarball(Point(run_id(8), params={"p": "x" * 5000})),
+        },
+    )
+    manifest = ingest(tmp_path, folder, limits=Limits(max_text_bytes=4000)).manifest
+    assert manifest.lost == (
+        Lost(name(2), "is cut short"),
+        Lost(name(3), "is no gzip file"),
+        Lost(name(4), "holds a path that leads out of it (mlruns/1/../../evil)"),
+        Lost(name(5), "holds no run of MLflow"),
+        Lost(name(6), f"holds a run without a readable meta.yaml ({run_id(7)})"),
+        Lost(name(7), "holds more than 4000 bytes of parameters and tags"),
+    )
+    assert (manifest.runs, manifest.points) == (2, 2)
+    alone = ingest(tmp_path, write_task(tmp_path / "u", {name(1): good}), store="alone")
+    without = {name(1): good, name(2): cut[: len(cut) - 30]}
+    same = ingest(tmp_path, write_task(tmp_path / "v", without), store="same")
+    assert same.manifest.database == alone.manifest.database
+    assert same.manifest.bundle == alone.manifest.bundle
+
+
+def test_a_half_written_line_loses_itself_only(tmp_path: Path) -> None:
+    point = Point(run_id(1), metrics={"loss": f"{NOON} 1.0 0\n{NOON} 0.5 1\n{NOON} 0.2"})
+    result = ingest(tmp_path, write_task(tmp_path / "t", {name(1): tarball(point)}))
+    assert (result.manifest.damaged_lines, result.manifest.metric_points) == (1, 2)
+    assert rows(database_of(tmp_path, result), "SELECT value FROM latest_metrics") == [(0.5,)]
+
+
+def test_repeated_lines_are_kept_once(tmp_path: Path) -> None:
+    point = Point(run_id(1), metrics={"loss": f"{NOON} 1.0 0\n" * 3})
+    assert ingest(tmp_path, write_task(tmp_path / "t", {name(1): tarball(point)})).manifest.metric_points == 1
+
+
+RETRIES = [
+    (Point(run_id(1), "running", status=1, end=None), Point(run_id(1), "finished")),
+    (Point(run_id(1), "fewer", metrics={"loss": f"{NOON} 1 0\n"}), Point(run_id(1), "more")),
+    (Point(run_id(1), "early", end=NOON), Point(run_id(1), "late", end=NOON + 1)),
+]
+
+
+@pytest.mark.parametrize(("worse", "better"), RETRIES)
+def test_of_a_retried_job_the_better_run_counts(tmp_path: Path, worse: Point, better: Point) -> None:
+    first = write_task(tmp_path / "a", {name(1): tarball(worse), name(2): tarball(better)})
+    second = write_task(tmp_path / "b", {name(1): tarball(better), name(2): tarball(worse)})
+    for folder, winner in ((first, name(2)), (second, name(1))):
+        result = ingest(tmp_path, folder, store=winner)
+        path = database_of(tmp_path, result, winner)
+        assert rows(path, "SELECT name FROM runs") == [(better.name,)]
+        assert rows(path, "SELECT value FROM tags WHERE key = 'panda.tarball'") == [(winner,)]
+        assert rows(path, "SELECT count(*) FROM metrics") == [(better.metrics["loss"].count("\n"),)]
+
+
+# --- A pure function of the tarballs, safely published ---
+
+
+def test_the_same_tarballs_give_the_same_digest(tmp_path: Path) -> None:
+    tarballs = {name(n, "s"): tarball(Point(run_id(n), artifacts={"a": bytes([n])})) for n in range(1, 6)}
+    first = ingest(tmp_path, write_task(tmp_path / "a", tarballs), store="one")
+    second = ingest(tmp_path, write_task(tmp_path / "b", dict(reversed(tarballs.items()))), store="two")
+    assert first.manifest.digest == second.manifest.digest
+    less = dict(list(tarballs.items())[1:])
+    assert ingest(tmp_path, write_task(tmp_path / "c", less), store="three").manifest.digest != first.manifest.digest
+
+
+def test_nothing_new_is_nothing_done(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "t", {name(1): tarball(Point(run_id(1)))})
+    first = ingest(tmp_path, folder)
+    stored = sorted(open_store((tmp_path / "store").as_uri()).list(), key=lambda found: found.key)
+    again = ingest(tmp_path, folder)
+    assert again == dataclasses.replace(first, changed=False)
+    assert sorted(open_store((tmp_path / "store").as_uri()).list(), key=lambda found: found.key) == stored
+    assert ingest(tmp_path, folder, objective=Objective("loss", "maximize")).changed
+    write_task(tmp_path / "t", {name(2): tarball(Point(run_id(2)))})
+    assert ingest(tmp_path, folder).manifest.runs == 2
+
+
+def test_an_unreadable_manifest_is_replaced(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "t", {name(1): tarball(Point(run_id(1)))})
+    revision = ingest(tmp_path, folder).manifest.schema_revision
+    (tmp_path / "store" / str(TASK) / revision / "manifest.json").write_text("{")
+    assert ingest(tmp_path, folder).changed
+    assert find_manifest(open_snapshot_store((tmp_path / "store").as_uri(), TASK, revision)) is not None
+
+
+def test_two_at_once_are_safe(tmp_path: Path) -> None:
+    folder = write_task(tmp_path / "t", {name(n): tarball(Point(run_id(n))) for n in range(1, 4)})
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda _: ingest(tmp_path, folder), range(3)))
+    assert len({result.manifest.digest for result in results}) == 1
+    assert database_of(tmp_path, results[0]).exists()
+
+
+def test_scratch_files_are_gone_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    ingest(tmp_path, write_task(tmp_path / "t", {name(1): tarball(Point(run_id(1)))}), work_dir=tmp_path / "work")
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    for variable, value in s3_server.environment.items():
+        monkeypatch.setenv(variable, value)
+    bucket = f"ingest-{abs(hash(tmp_path)):x}"
+    (s3_server.folder / bucket).mkdir()
+    write_task(s3_server.folder / bucket / "hpo", {name(n): tarball(Point(run_id(n))) for n in (1, 2)})
+    yield bucket
+
+
+def test_from_s3_to_s3(tmp_path: Path, bucket: str) -> None:
+    result = ingest(tmp_path, f"s3://{bucket}/hpo", snapshot_store=f"s3://{bucket}/snapshots")
+    assert result.manifest.runs == 2
+    again = ingest(tmp_path, f"s3://{bucket}/hpo", snapshot_store=f"s3://{bucket}/snapshots")
+    assert again == dataclasses.replace(result, changed=False)
