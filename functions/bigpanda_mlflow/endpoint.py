@@ -10,10 +10,9 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from flask import Request, Response, jsonify
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from bigpanda_mlflow.cluster import Cluster
 from bigpanda_mlflow.errors import FunctionError, Malformed, Permanent, TooLarge
@@ -23,6 +22,8 @@ from bigpanda_mlflow.settings import Settings, SettingsError
 from bigpanda_mlflow.wire import read_event, write_outcome
 
 log = logging.getLogger(__name__)
+
+_PATIENCE_BYTES: Final = 8 * 2**20
 
 Handler = Callable[[Event[Any], Context], Outcome | None]
 
@@ -64,11 +65,7 @@ class Endpoint:
     def _read(self, request: Request) -> Event[Any]:
         if request.method != "POST":
             raise _method_not_allowed()
-        request.max_content_length = self._settings.max_event_bytes
-        try:
-            body = request.get_data(cache=False)
-        except RequestEntityTooLarge:
-            raise TooLarge(f"the body is larger than {self._settings.max_event_bytes} bytes", "body") from None
+        body = _read_body(request, self._settings.max_event_bytes)
         headers: Mapping[str, str] = {name: value for name, value in request.headers.items() if value}
         return read_event(headers, body, self._accepted, datetime.now(UTC))
 
@@ -78,6 +75,19 @@ class Endpoint:
         response = jsonify({"error": str(error), **({"field": field} if field else {})})
         response.status_code = error.status
         return response
+
+
+def _read_body(request: Request, limit: int) -> bytes:
+    # Not through Flask's own limit: functions-framework reads every request to its end once it is answered, and would
+    # run into that limit a second time and answer 500. The server in front ends this stream where the body ends.
+    body = request.input_stream.read(limit + 1)
+    if len(body) <= limit:
+        return body
+    # A sender that is still sending sees our answer only if somebody listens on; a whole flood is not listened to.
+    for _ in range(_PATIENCE_BYTES // limit):
+        if not request.input_stream.read(limit):
+            break
+    raise TooLarge(f"the body is larger than {limit} bytes", "body")
 
 
 def _method_not_allowed() -> Malformed:

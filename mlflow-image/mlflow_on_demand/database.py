@@ -6,14 +6,12 @@ The same calls in the same order give the same bytes.
 """
 
 import sqlite3
-import tempfile
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import astuple, dataclass
-from functools import cache
 from itertools import islice
 from pathlib import Path
 
+from mlflow_on_demand.empty_database import empty_database
 from mlflow_on_demand.filestore import MetricPoint, RunMeta
 
 _BATCH = 5000
@@ -48,7 +46,7 @@ class SnapshotDatabase:
     """A database in the making, in one scratch file."""
 
     def __init__(self, path: Path) -> None:
-        path.write_bytes(_empty_database())
+        path.write_bytes(empty_database())
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("PRAGMA synchronous = OFF")
@@ -133,19 +131,3 @@ class SnapshotDatabase:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*astuple(meta), row.artifact_uri, row.experiment_id),
         )
-
-
-@cache
-def _empty_database() -> bytes:
-    """The bytes of a database that MLflow's own migrations made, without any experiment."""
-    import sqlalchemy
-    from mlflow.store.db.utils import _initialize_tables
-
-    with tempfile.TemporaryDirectory(prefix="schema-") as directory:
-        path = Path(directory, "empty.db")
-        engine = sqlalchemy.create_engine(f"sqlite:///{path}")
-        _initialize_tables(engine)
-        engine.dispose()
-        with closing(sqlite3.connect(path)) as database:
-            database.execute("VACUUM")
-        return path.read_bytes()

@@ -118,7 +118,7 @@ def read_text(content: bytes) -> str:
 def read_run_meta(content: bytes) -> RunMeta | None:
     """A run's meta.yaml, or None when it names no usable run id; senseless fields fall back to MLflow's defaults."""
     meta = _yaml_mapping(content)
-    run_uuid = str(meta.get("run_uuid") or meta.get("run_id") or "")
+    run_uuid = _text(meta.get("run_uuid")) or _text(meta.get("run_id")) or ""
     if not _RUN_ID.fullmatch(run_uuid):
         return None
     status = meta.get("status", 1)

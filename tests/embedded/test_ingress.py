@@ -61,8 +61,10 @@ def test_hosts_that_are_served_outside(served: Cluster, host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "127.0.0.1", "nobody.default.localhost", "open.default.example.org", "a.open.default.localhost"]
-    + ["private.default.localhost", "open.default.svc.cluster.local", "open.default"],
+    [
+        *("localhost", "127.0.0.1", "nobody.default.localhost", "open.default.example.org"),
+        *("a.open.default.localhost", "private.default.localhost", "open.default.svc.cluster.local", "open.default"),
+    ],
 )
 def test_hosts_that_are_unknown_outside(served: Cluster, host: str) -> None:
     page = served.web.get("/", headers={"host": host, "accept": "text/html,*/*"})

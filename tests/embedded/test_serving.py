@@ -115,10 +115,11 @@ def test_the_contract_of_a_pod(cluster: Cluster) -> None:
     assert said["argv"] == ["echo.py", "--who=me", "$(WHO)", "$(NOBODY)", env["PORT"]]
     (pod,) = cluster.pods("contract")
     wanted = {
-        "WHO": "me", "TWICE": "meme", "SHADOWED": "container", "FROM_IMAGE": "yes", "FROM_SECRET": "k1",
-        "FROM_MAP": "1", "POD": pod["metadata"]["name"], "SPACE": "default", "S_KEY": "k1", "one": "1", "K_SERVICE": "contract",
-        "K_CONFIGURATION": "contract", "K_REVISION": "contract-00001", "KUBECONFIG": cluster.endpoints["kubeconfig"],
-    }  # fmt: skip
+        "WHO": "me", "TWICE": "meme", "SHADOWED": "container", "FROM_IMAGE": "yes", "one": "1",
+        "FROM_SECRET": "k1", "FROM_MAP": "1", "S_KEY": "k1", "POD": pod["metadata"]["name"], "SPACE": "default",
+        "K_SERVICE": "contract", "K_CONFIGURATION": "contract", "K_REVISION": "contract-00001",
+        "KUBECONFIG": cluster.endpoints["kubeconfig"],
+    }
     assert wanted.items() <= env.items()
     assert env["HOME"] == env["TMPDIR"]
     assert Path(env["HOME"]).is_dir()

@@ -29,8 +29,8 @@ class Point:
         end = "null" if self.end is None else self.end
         return (
             f"artifact_uri: file:///srv/workDir/mlruns/1/{self.run_id}/artifacts\nend_time: {end}\n"
-            f"entry_point_name: ''\nexperiment_id: '1'\nlifecycle_stage: {self.lifecycle}\nrun_id: {self.run_id}\n"
-            f"run_name: {self.name}\nrun_uuid: {self.run_id}\nsource_name: ''\nsource_type: 4\nsource_version: ''\n"
+            f"entry_point_name: ''\nexperiment_id: '1'\nlifecycle_stage: {self.lifecycle}\nrun_id: '{self.run_id}'\n"
+            f"run_name: {self.name}\nrun_uuid: '{self.run_id}'\nsource_name: ''\nsource_type: 4\nsource_version: ''\n"
             f"start_time: {self.start}\nstatus: {self.status}\ntags: []\nuser_id: pilot\n"
         )
 

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from knative_embedded.api import discovery, errors, patches, watching
+from knative_embedded.api import discovery, errors, patches, protobuf, watching
 from knative_embedded.api.address import Address, parse_address
 from knative_embedded.api.podlogs import PodLogs
 from knative_embedded.api.selectors import Predicate, parse_field_selector, parse_label_selector
@@ -210,8 +210,11 @@ async def _read_body(request: Request, empty: Any = None) -> Any:
     body = b"".join(chunks)
     if not body.strip() and empty is not None:
         return empty
+    content_type = request.headers.get("content-type", "")
     try:
-        if "yaml" in request.headers.get("content-type", ""):
+        if content_type.startswith(protobuf.MEDIA_TYPE):
+            return protobuf.decode(body)
+        if "yaml" in content_type:
             return yaml.safe_load(body)
         return json.loads(body)
     except (ValueError, yaml.YAMLError) as error:

@@ -1,0 +1,77 @@
+"""An empty database with the schema of the installed MLflow, made by MLflow's own migrations, in a process of its own.
+
+MLflow's migrations write constraints and indexes in the order of sets of objects, which differs from one process to the
+next; a snapshot is to be the same bytes for the same tarballs, so the schema is rebuilt in the order of its names. The
+process of its own spares whoever ingests the memory of an imported MLflow.
+"""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+
+from mlflow_on_demand.errors import OnDemandError
+
+_SECONDS = 300
+_BETWEEN = ", \n\t"
+_CONSTRAINTS = ("CONSTRAINT ", "PRIMARY KEY", "FOREIGN KEY", "UNIQUE ", "CHECK ")
+
+
+@cache
+def empty_database() -> bytes:
+    """The bytes of the database, the same in every process; made once in this one (some seconds)."""
+    with tempfile.TemporaryDirectory(prefix="schema-") as directory:
+        path = Path(directory, "empty.db")
+        environment = {**os.environ, "PYTHONHASHSEED": "0", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        command = [sys.executable, "-m", "mlflow_on_demand.empty_database", str(path)]
+        made = subprocess.run(
+            command, env=environment, capture_output=True, text=True, errors="replace", check=False, timeout=_SECONDS
+        )
+        if made.returncode != 0:
+            raise OnDemandError(f"MLflow could not make an empty database: {made.stderr.strip()[-500:]}")
+        return path.read_bytes()
+
+
+def _make(path: str) -> None:
+    import sqlalchemy
+    from mlflow.store.db.utils import _initialize_tables
+
+    migrated = f"{path}.migrated"
+    engine = sqlalchemy.create_engine(f"sqlite:///{migrated}")
+    _initialize_tables(engine)
+    engine.dispose()
+    _rebuild(migrated, path)
+
+
+def _rebuild(source: str, target: str) -> None:
+    """The same tables, indexes and rows, made in the order of their names."""
+    with closing(sqlite3.connect(target)) as database:
+        database.execute("ATTACH ? AS migrated", (source,))
+        made = database.execute(
+            "SELECT type, name, sql FROM migrated.sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+            " ORDER BY type != 'table', type, name"
+        ).fetchall()
+        for kind, name, sql in made:
+            if kind == "table":
+                database.execute(sort_constraints(sql))
+                database.execute(f'INSERT INTO main."{name}" SELECT * FROM migrated."{name}"')  # noqa: S608 (MLflow's names)
+            else:
+                database.execute(sql)
+        database.commit()
+
+
+def sort_constraints(create_table: str) -> str:
+    """A CREATE TABLE as SQLAlchemy writes it, its constraints in the order of their text behind the columns."""
+    head, _, rest = create_table.partition("(")
+    pieces = rest.rpartition(")")[0].strip().split(_BETWEEN)
+    columns = [piece for piece in pieces if not piece.startswith(_CONSTRAINTS)]
+    constraints = sorted(piece for piece in pieces if piece.startswith(_CONSTRAINTS))
+    return f"{head}(\n\t{_BETWEEN.join(columns + constraints)}\n)"
+
+
+if __name__ == "__main__":
+    _make(sys.argv[1])
