@@ -27,17 +27,24 @@ _FAILURE_GRACE_SECONDS = 5.0
 """A Service may say False for a moment while its parts appear; a failure that lasts is a failure."""
 
 
-class Cluster:
-    """One namespace of one cluster, by the credentials of the Pod or of the current kubeconfig."""
-
-    def __init__(self, namespace: str) -> None:
-        configuration = client.Configuration()
+def connect() -> client.ApiClient:
+    """A client with the credentials of the Pod, or else of the current kubeconfig. Raises Transient without either."""
+    configuration = client.Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException:
         try:
-            config.load_incluster_config(client_configuration=configuration)
-        except config.ConfigException:
             config.load_kube_config(client_configuration=configuration)
-        configuration.retries = 0  # the broker retries the whole event, from a fresh reading
-        api = client.ApiClient(configuration)
+        except config.ConfigException as error:
+            raise Transient(f"no credentials for the cluster: {error}") from None
+    configuration.retries = 0  # the broker retries the whole event, from a fresh reading
+    return client.ApiClient(configuration)
+
+
+class Cluster:
+    """One namespace of one cluster."""
+
+    def __init__(self, api: client.ApiClient, namespace: str) -> None:
         self._custom = client.CustomObjectsApi(api)
         self._core = client.CoreV1Api(api)
         self._namespace = namespace

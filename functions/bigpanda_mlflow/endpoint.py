@@ -4,22 +4,23 @@ Knative's broker takes a non-empty 2xx body that is no CloudEvent for a failure,
 error's body is for people and for the dead letter: one JSON object with `error` and, where one is at fault, `field`.
 """
 
+import json
 import logging
 import os
-import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final
 
-from flask import Request, Response, jsonify
+from flask import Request, Response
 
-from bigpanda_mlflow.cluster import Cluster
+from bigpanda_mlflow.cluster import Cluster, connect
 from bigpanda_mlflow.errors import FunctionError, Malformed, Permanent, TooLarge
 from bigpanda_mlflow.events import Event, EventType, Outcome
 from bigpanda_mlflow.handlers import Context
 from bigpanda_mlflow.settings import Settings, SettingsError
 from bigpanda_mlflow.wire import read_event, write_outcome
+from mlflow_on_demand.logs import log_to_stderr
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Endpoint:
     @classmethod
     def from_environment(cls, handler: Handler, *accepted: EventType) -> "Endpoint":
         """Reads the process's environment; a wrong one ends the process with a sentence a variable."""
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+        log_to_stderr()
         try:
             return cls(Settings.from_environment(os.environ), handler, *accepted)
         except SettingsError as error:
@@ -60,7 +61,7 @@ class Endpoint:
 
     @cached_property
     def _context(self) -> Context:
-        return Context(Cluster(self._settings.namespace), self._settings, lambda: datetime.now(UTC))
+        return Context(Cluster(connect(), self._settings.namespace), self._settings, lambda: datetime.now(UTC))
 
     def _read(self, request: Request) -> Event[Any]:
         if request.method != "POST":
@@ -71,15 +72,15 @@ class Endpoint:
 
     def _refusal(self, error: FunctionError) -> Response:
         field = error.field if isinstance(error, Permanent) else None
-        log.warning("answered %d: %s%s", error.status, f"{field}: " if field else "", error)
-        response = jsonify({"error": str(error), **({"field": field} if field else {})})
-        response.status_code = error.status
-        return response
+        log.warning("refused: %s", error, extra={"status": error.status, "field": field})
+        body = json.dumps({"error": str(error), **({"field": field} if field else {})})
+        # As a stream: only then does functions-framework not read what is left of the request, however much it is.
+        return Response(iter([body]), status=error.status, content_type="application/json")
 
 
 def _read_body(request: Request, limit: int) -> bytes:
-    # Not through Flask's own limit: functions-framework reads every request to its end once it is answered, and would
-    # run into that limit a second time and answer 500. The server in front ends this stream where the body ends.
+    # Not through Flask's own limit: functions-framework reads a request to its end once it is answered, would run into
+    # that limit a second time, and answer 500. The server in front ends this stream where the body ends.
     body = request.input_stream.read(limit + 1)
     if len(body) <= limit:
         return body

@@ -98,7 +98,7 @@ def release(event: Event[Release], context: Context) -> Outcome | None:
         service = _read(task, context).service  # read anew: a create may have slipped in before the tombstone stood
         if service is not None and service.last <= event.key:
             context.cluster.delete_service(service)
-            log.info("released %s", service.name)
+            log.info("released", extra={"jeditaskid": task})
         return _expired(f"{event.key.id}:expired", task, "released", context.now())
 
     return _again_on_conflict(settle)
@@ -111,7 +111,9 @@ def expire(_: Event[None], context: Context) -> None:
         try:
             _end(ending, context)
         except ClusterConflict:
-            log.info("%s changed while it was to end: left for the next time", ending.service.name)
+            log.info(
+                "changed while it was to end: left for the next time", extra={"jeditaskid": ending.service.jeditaskid}
+            )
     _announce(context)
     retention = context.settings.tombstone_retention
     _again_on_conflict(lambda: context.cluster.change_tombstones(lambda data: prune(data, context.now(), retention)))
@@ -149,10 +151,10 @@ def _apply_visualize(event: Event[Visualize], context: Context) -> str | None:
                 return None
             case Create(service):
                 context.cluster.create_service(service)
-                log.info("created %s", service["metadata"]["name"])
+                log.info("created", extra={"jeditaskid": event.data.jeditaskid})
             case Renew(service):
                 context.cluster.replace_service(service)
-                log.info("extended %s", service["metadata"]["name"])
+                log.info("extended", extra={"jeditaskid": event.data.jeditaskid})
             case Refuse(reason, remove, tombstone):
                 if tombstone is not None:
                     _set(event.data.jeditaskid, tombstone, context)
@@ -179,7 +181,7 @@ def _end(ending: Ending, context: Context) -> None:
     service, stone = ending.service, ending.tombstone
     _again_on_conflict(lambda: _set(service.jeditaskid, stone, context))
     context.cluster.delete_service(service)
-    log.info("%s %s", stone.reason, service.name)
+    log.info("%s", stone.reason, extra={"jeditaskid": service.jeditaskid})
 
 
 def _announce(context: Context) -> None:

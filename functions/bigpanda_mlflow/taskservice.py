@@ -61,13 +61,18 @@ def read_service(service: dict[str, Any]) -> TaskService | None:
 
 
 def read_readiness(service: dict[str, Any]) -> Readiness:
-    """Unknown while the status is older than the spec."""
+    """Unknown while the status is older than the spec.
+
+    The reason is the Configuration's where it has one: Ready itself only says that no Revision is ready.
+    """
     status = service.get("status", {})
     if status.get("observedGeneration") == service["metadata"].get("generation"):
-        for condition in status.get("conditions", []):
-            if condition.get("type") == "Ready":
-                reason = condition.get("message") or condition.get("reason") or "no reason given"
-                return Readiness(condition.get("status", "Unknown"), reason)
+        conditions = {condition.get("type"): condition for condition in status.get("conditions", [])}
+        if ready := conditions.get("Ready"):
+            cause = conditions.get("ConfigurationsReady", {})
+            cause = cause if cause.get("status") == "False" else ready
+            reason = cause.get("message") or cause.get("reason") or "no reason given"
+            return Readiness(ready.get("status", "Unknown"), reason)
     return Readiness("Unknown", "Knative has not looked at it yet")
 
 
