@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlflow_on_demand.gate import Gate
 from mlflow_on_demand.mlflow_app import make_asgi
+from mlflow_on_demand.pages import words_for
 from mlflow_on_demand.readonly import CONSTANTS, Verdict, is_graphql_read, judge, refusal
 from mlflow_on_demand.stage import Progress, Stage, Status
 
@@ -106,7 +107,7 @@ class MlflowDoor:
         status = await self._progress.wait_until(_is_settled, _PATIENCE)
         if status.stage is Stage.READY:
             return None
-        reason = status.reason or "MLflow is still starting."
+        reason = status.reason or words_for(status.stage)
         return JSONResponse(
             {"error_code": "TEMPORARILY_UNAVAILABLE", "message": reason}, 503, headers={"Retry-After": "5"}
         )

@@ -46,9 +46,10 @@ def mlflow_allowed_hosts(settings: ServerSettings) -> str:
 
 
 def mlflow_allowed_origins(settings: ServerSettings) -> str:
-    """The same rule in the form of MLflow's own setting MLFLOW_SERVER_CORS_ALLOWED_ORIGINS."""
-    scheme, netloc = settings.public_url.split("://", 1)
-    return f"{scheme}://{netloc},{scheme}://*-{netloc}"
+    """The same rule in the form of MLflow's own setting MLFLOW_SERVER_CORS_ALLOWED_ORIGINS, on any port."""
+    scheme = settings.public_url.partition("://")[0]
+    names = (settings.public_host, f"*-{settings.public_host}")
+    return ",".join(f"{scheme}://{name}{port}" for port in ("", ":*") for name in names)
 
 
 def _name(uri: str) -> str:

@@ -18,7 +18,7 @@ CHUNK = 1024 * 1024
 
 @dataclass(frozen=True)
 class StoredObject:
-    """What a store tells of an object: size in bytes, mtime in whole seconds since 1970, an etag that changes with it."""
+    """What a store tells of an object: bytes, mtime in whole seconds since 1970, an etag that changes with it."""
 
     key: str
     size: int

@@ -74,7 +74,7 @@ class Wake:
         store = open_snapshot_store(settings.snapshot_store, settings.jeditaskid, schema_revision())
         found = find_manifest(store)
         if found is None:
-            self.progress.set(Status(Stage.WAITING, "No results of this task have been prepared yet."))
+            self.progress.set(Status(Stage.WAITING))
             return
         manifest, _ = found
         if manifest.runs == 0:

@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 
 from bench.figures import HEAD, Figure, megabytes, seconds
-from bench.stock import running_stock, unpack_database, until_answered
+from bench.stock import prepare_stock, running_stock, unpack_database, until_answered
 from support.documentation import README
 from support.laptop import KNATIVE, Laptop, running_laptop, until
 
@@ -84,7 +84,7 @@ def make_bare_service(laptop: Laptop, name: str) -> None:
 
 def clicks(laptop: Laptop, state: Path, samples: int) -> Iterator[Figure]:
     """From a click to the first byte and to the first runs, asleep and awake, and what sleeping saves."""
-    database = state / "stock.db"
+    mlflow, database = prepare_stock(), state / "stock.db"
     unpack_database(state, database)
     query = {"experiment_ids": find_experiments(database)}
     asleep: list[tuple[float, float]] = []
@@ -99,7 +99,7 @@ def clicks(laptop: Laptop, state: Path, samples: int) -> Iterator[Figure]:
     warm: list[tuple[float, float]] = []
     memory = 0.0
     for _ in range(samples):
-        with running_stock(database) as stock:
+        with running_stock(mlflow, database) as stock:
             started.append(time_stock(stock.url, query))
             warm.append(time_stock(stock.url, query))
             memory = megabytes(stock.process)

@@ -1,7 +1,12 @@
-"""The alternative: `mlflow server` itself over the same runs, tuned: one worker, no job runners."""
+"""The alternative: `mlflow server` itself over the same runs, tuned: one worker, no job runners.
+
+It needs all that `pip install mlflow` brings, which our environment leaves out: it gets one of its own, of the same
+version and on the same interpreter.
+"""
 
 import contextlib
 import gzip
+import importlib.metadata
 import os
 import signal
 import socket
@@ -32,12 +37,25 @@ def unpack_database(state: Path, target: Path) -> None:
     target.write_bytes(gzip.decompress(packed.read_bytes()))
 
 
+def prepare_stock() -> Path:
+    """The `mlflow` command of an environment as users have it; made at the first call, kept under `.cache`."""
+    version = importlib.metadata.version("mlflow")
+    folder = Path(__file__).parents[2] / ".cache" / f"stock-mlflow-{version}"
+    if not (folder / "complete").exists():
+        uv = [sys.executable, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
+        install = [*uv, "pip", "install", "--quiet", "--no-config", "--python", str(folder / "bin" / "python")]
+        subprocess.run([*install, "--compile-bytecode", f"mlflow=={version}"], check=True, cwd=folder)
+        (folder / "complete").touch()
+    return folder / "bin" / "mlflow"
+
+
 @contextlib.contextmanager
-def running_stock(database: Path) -> Iterator[Stock]:
+def running_stock(mlflow: Path, database: Path) -> Iterator[Stock]:
     """Starts it, and yields at once: waiting is what is measured."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("mlflow")), "server", "--workers", "1", "--port", str(port)]
+    command = [str(mlflow), "server", "--workers", "1", "--port", str(port)]
     process = subprocess.Popen(
         [*command, "--backend-store-uri", f"sqlite:///{database}"],
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},

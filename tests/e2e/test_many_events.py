@@ -69,8 +69,8 @@ def test_a_bad_event_is_refused_by_field_and_makes_nothing(laptop: Laptop, field
 def test_an_oversize_body_is_refused_with_and_without_its_length(laptop: Laptop) -> None:
     headers, _ = make_request()
     headers["Host"] = "visualize.bigpanda.svc.cluster.local"
-    body = json.dumps({"jeditaskid": 77, "owner": "x" * 100_000}).encode()
-    chunks = (body[start : start + 1000] for start in range(0, len(body), 1000))
+    body = json.dumps({"jeditaskid": 77, "owner": "x" * 3_000_000}).encode()
+    chunks = (body[start : start + 10_000] for start in range(0, len(body), 10_000))
     for data in (body, chunks):
         answer = requests.post(f"{laptop.internal}/", headers=headers, data=data, timeout=30)
         refused(laptop, answer, 413, "body", 77)

@@ -8,9 +8,9 @@ import pytest
 from embedded.kit import Cluster, write_images
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A runtime that a module's tests share."""
+    """A runtime that most tests share: each uses names of its own."""
     root = tmp_path_factory.mktemp("cluster")
     with Cluster(root / "state", write_images(root)) as found:
         yield found

@@ -60,7 +60,9 @@ def test_apply_get_describe_edit_delete(kubectl: Kubectl) -> None:
     assert row.split()[0] == "applied"
     assert row.split()[2:] == ["applied-00001", "applied-00001", "True"]
     described = kubectl("describe", "ksvc", "applied")
-    assert ["Latest", "Ready", "Revision", "Name:", "applied-00001"] in [line.split() for line in described.splitlines()]
+    assert ["Latest", "Ready", "Revision", "Name:", "applied-00001"] in [
+        line.split() for line in described.splitlines()
+    ]
     assert "edited" in kubectl("edit", "ksvc", "applied")
     assert kubectl("get", "ksvc", "applied", "-o", "jsonpath={..env[0].value}") == "second"
     assert "applied-00002" in kubectl("get", "revisions", "-l", "serving.knative.dev/service=applied")

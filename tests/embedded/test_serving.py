@@ -115,9 +115,19 @@ def test_the_contract_of_a_pod(cluster: Cluster) -> None:
     assert said["argv"] == ["echo.py", "--who=me", "$(WHO)", "$(NOBODY)", env["PORT"]]
     (pod,) = cluster.pods("contract")
     wanted = {
-        "WHO": "me", "TWICE": "meme", "SHADOWED": "container", "FROM_IMAGE": "yes", "one": "1",
-        "FROM_SECRET": "k1", "FROM_MAP": "1", "S_KEY": "k1", "POD": pod["metadata"]["name"], "SPACE": "default",
-        "K_SERVICE": "contract", "K_CONFIGURATION": "contract", "K_REVISION": "contract-00001",
+        "WHO": "me",
+        "TWICE": "meme",
+        "SHADOWED": "container",
+        "FROM_IMAGE": "yes",
+        "one": "1",
+        "FROM_SECRET": "k1",
+        "FROM_MAP": "1",
+        "S_KEY": "k1",
+        "POD": pod["metadata"]["name"],
+        "SPACE": "default",
+        "K_SERVICE": "contract",
+        "K_CONFIGURATION": "contract",
+        "K_REVISION": "contract-00001",
         "KUBECONFIG": cluster.endpoints["kubeconfig"],
     }
     assert wanted.items() <= env.items()
@@ -159,8 +169,10 @@ def test_no_kubeconfig_without_a_token(cluster: Cluster) -> None:
 def test_what_cannot_run_says_why(cluster: Cluster, name: str, options: dict[str, Any], words: str) -> None:
     cluster.create(services(), make_service(name, **options))
     path = f"{services()}/{name}"
-    failed = eventually(lambda: (one := condition(cluster.get(path), "Ready")).get("status") == "False" and one)
-    assert failed["reason"] == "RevisionFailed"
+    eventually(lambda: condition(cluster.get(path), "RoutesReady").get("status") == "False")
+    assert condition(cluster.get(path), "Ready")["reason"] == "RevisionMissing"
+    failed = condition(cluster.get(path), "ConfigurationsReady")
+    assert (failed["status"], failed["reason"]) == ("False", "RevisionFailed")
     assert f'Revision "{name}-00001" failed with message: ' in failed["message"]
     assert words in failed["message"]
     route = condition(cluster.get(path), "RoutesReady")

@@ -61,8 +61,14 @@ def test_every_experiment_is_seeded_and_the_first_is_opened() -> None:
     ("objective", "view"),
     [
         (None, {"orderByKey": "attributes.start_time", "orderByAsc": False, "autoRefreshEnabled": False}),
-        (Objective("a b", "minimize"), {"orderByKey": "metrics.`a b`", "orderByAsc": True, "autoRefreshEnabled": False}),
-        (Objective("acc", "maximize"), {"orderByKey": "metrics.`acc`", "orderByAsc": False, "autoRefreshEnabled": False}),
+        (
+            Objective("a b", "minimize"),
+            {"orderByKey": "metrics.`a b`", "orderByAsc": True, "autoRefreshEnabled": False},
+        ),
+        (
+            Objective("acc", "maximize"),
+            {"orderByKey": "metrics.`acc`", "orderByAsc": False, "autoRefreshEnabled": False},
+        ),
     ],
 )
 def test_the_best_comes_first(objective: Objective | None, view: dict[str, object]) -> None:
@@ -87,5 +93,3 @@ def test_the_waiting_page_needs_nothing(stage: Stage) -> None:
     assert "&lt;b&gt;No.&lt;/b&gt;" in page
     assert not re.search(r"""(src|href)=["']|https?://|url\(""", page)
     assert "/bigpanda/preparing" in make_detour()
-
-

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -182,7 +181,7 @@ def test_a_segmented_task(tmp_path: Path) -> None:
     assert (manifest.metrics, manifest.params) == (("acc", "loss"), ("lr",))
     assert [source.name for source in manifest.sources] == [name(1, "calo"), name(2, "muon"), name(4, "muon")]
     path = database_of(tmp_path, result)
-    assert rows(path, "SELECT experiment_id, name, lifecycle_stage FROM experiments ORDER BY 1") == [
+    assert rows(path, "SELECT experiment_id, name, lifecycle_stage FROM experiments ORDER BY name") == [
         (0, "Default", "deleted"),
         (30456789550211, "calo", "active"),
         (30456789306324, "muon", "active"),
@@ -195,7 +194,9 @@ def test_a_segmented_task(tmp_path: Path) -> None:
     assert rows(path, f"SELECT artifact_uri FROM runs WHERE run_uuid = '{run_id(1)}'") == [
         (f"panda-snapshot:/{TASK}/{run_id(1)}/artifacts",)
     ]
-    summary = json.loads(open_snapshot_store((tmp_path / "store").as_uri(), TASK, manifest.schema_revision).read(manifest.summary.name))
+    summary = json.loads(
+        open_snapshot_store((tmp_path / "store").as_uri(), TASK, manifest.schema_revision).read(manifest.summary.name)
+    )
     assert [run["run_id"] for run in summary["best"]] == [run_id(2), run_id(1)]
 
 
@@ -338,13 +339,13 @@ def test_scratch_files_are_gone_afterwards(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     for variable, value in s3_server.environment.items():
         monkeypatch.setenv(variable, value)
     bucket = f"ingest-{abs(hash(tmp_path)):x}"
     (s3_server.folder / bucket).mkdir()
     write_task(s3_server.folder / bucket / "hpo", {name(n): tarball(Point(run_id(n))) for n in (1, 2)})
-    yield bucket
+    return bucket
 
 
 def test_from_s3_to_s3(tmp_path: Path, bucket: str) -> None:

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_on_demand.mlflow_facts import package_dir
-from mlflow_on_demand.readonly import API_READS, CONSTANTS, GRAPHQL, OTHER_READS, Verdict, is_graphql_read, judge, refusal
+from mlflow_on_demand.readonly import (
+    API_READS,
+    CONSTANTS,
+    GRAPHQL,
+    OTHER_READS,
+    Verdict,
+    is_graphql_read,
+    judge,
+    refusal,
+)
 
 # MLflow 3.17 calls what newer releases of SQLAlchemy deprecate, when it is imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -94,8 +94,10 @@ def test_any_manifest_survives_json(lost: list[Lost], objective: Objective | Non
             {
                 **dict.fromkeys(("jeditaskid", "runs", "points", "metric_points", "damaged_lines"), 0),
                 **dict.fromkeys(("mlflow_version", "schema_revision", "digest"), ""),
-                **dict.fromkeys(("sources", "missing_serials", "experiments", "metrics", "params"), []),
-                **dict.fromkeys(("database", "bundle", "summary"), blank),
+                **{field: [] for field in ("sources", "missing_serials", "experiments", "metrics", "params")},
+                "database": blank,
+                "bundle": blank,
+                "summary": blank,
                 "format": 1,
                 "lost": [dataclasses.asdict(one) for one in lost],
                 "objective": objective and dataclasses.asdict(objective),

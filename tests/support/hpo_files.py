@@ -1,4 +1,4 @@
-"""Metrics tarballs as PanDA's HPO jobs leave them, written by hand: fast, and broken wherever a test wants them broken."""
+"""Metrics tarballs as PanDA's HPO jobs leave them, written by hand: fast, and broken where a test wants it so."""
 
 import io
 import tarfile

@@ -109,7 +109,7 @@ def validate_destination(destination: Object) -> Errors:
 
 def _validate_delivery(delivery: Object) -> Errors:
     found: Errors = []
-    if delivery.get("deadLetterSink"):
+    if delivery.get("deadLetterSink") is not None:
         found += via(validate_destination(delivery["deadLetterSink"]), "deadLetterSink")
     for field in ("timeout", "backoffDelay", "retryAfterMax"):
         value = delivery.get(field)

@@ -11,18 +11,16 @@ import json
 from knative_embedded.admission.eventing import validate_destination
 from knative_embedded.admission.fielderrors import Errors, invalid_value, multiple_one_of, via
 from knative_embedded.eventing.cron import parse_schedule
-from knative_embedded.objects import Object, copy_of, namespace_of, spec_of
+from knative_embedded.objects import Object, copy_of, spec_of
 
 DATA_MAX = 128 * 1024
 
 
 def default_ping_source(new: Object, _old: Object | None) -> Object:
-    """Every minute, where no schedule is given; the source's namespace for its sink."""
+    """Every minute, where no schedule is given."""
     made = copy_of(new)
     spec = made.setdefault("spec", {})
     spec["schedule"] = spec.get("schedule") or "* * * * *"
-    if (spec.get("sink") or {}).get("ref"):
-        spec["sink"]["ref"].setdefault("namespace", namespace_of(new))
     return made
 
 

@@ -80,9 +80,17 @@ def _default_mounts(container: Object, volumes: list[Object]) -> None:
             mount["readOnly"] = True
 
 
+def find_unknown_fields(spec: Object) -> list[str]:
+    """Fields of a spec and of its containers that Knative's schema does not have, as paths."""
+    found = sorted(spec.keys() - _POD_FIELDS - _REVISION_FIELDS)
+    for number, container in enumerate(spec.get("containers") or []):
+        found += [f"containers[{number}].{field}" for field in sorted(container.keys() - _CONTAINER_FIELDS)]
+    return found
+
+
 def validate_revision_spec(spec: Object) -> Errors:
     """All findings about a defaulted spec."""
-    unknown = sorted(spec.keys() - _POD_FIELDS - _REVISION_FIELDS)
+    unknown = find_unknown_fields(spec)
     found = [disallowed(*unknown)] if unknown else []
     timeout, concurrency = spec["timeoutSeconds"], spec["containerConcurrency"]
     if not 0 <= timeout <= TIMEOUT_MAX:
@@ -92,6 +100,9 @@ def validate_revision_spec(spec: Object) -> Errors:
     containers, volumes = spec.get("containers") or [], spec.get("volumes") or []
     if not containers:
         found.append(missing("containers"))
+    if sum(len(container.get("ports") or []) for container in containers) > 1:
+        details = "Only a single port is allowed across all containers"
+        found.append(FieldError("more than one container port is set", ("containers[*].ports",), details))
     found += via(_validate_volumes(containers, volumes), "volumes")
     names = {volume.get("name") for volume in volumes}
     for number, container in enumerate(containers):
@@ -114,8 +125,7 @@ def _validate_volumes(containers: list[Object], volumes: list[Object]) -> Errors
 
 
 def _validate_container(container: Object, volumes: set[Any]) -> Errors:
-    unknown = sorted(container.keys() - _CONTAINER_FIELDS)
-    found = [disallowed(*unknown)] if unknown else []
+    found: Errors = []
     if container.get("name") == "queue-proxy":
         found.append(FieldError('"queue-proxy" is a reserved container name', ("name",)))
     for number, variable in enumerate(container.get("env") or []):
@@ -162,11 +172,8 @@ def _validate_image(image: str) -> Errors:
 
 
 def _validate_ports(ports: list[Object]) -> Errors:
-    if len(ports) > 1:
-        details = "Only a single port is allowed across all containers"
-        return [FieldError("more than one container port is set", (CURRENT,), details)]
     found: Errors = []
-    for port in ports:
+    for port in ports[:1]:
         number, name = port.get("containerPort", 0), port.get("name", "")
         if number in RESERVED_PORTS:
             text = f"{number} is a reserved port"

@@ -6,12 +6,12 @@ The order is Kubernetes': mutating webhook, the API server's own checks, validat
 import dataclasses
 from collections.abc import Callable
 
-from knative_embedded.admission import core, eventing, ping, serving
+from knative_embedded.admission import core, eventing, ping, podspec, serving
 from knative_embedded.admission.fielderrors import Errors, render
 from knative_embedded.admission.names import complain_dns_1123_label, complain_dns_1123_subdomain
 from knative_embedded.api import errors
 from knative_embedded.kinds import Kind
-from knative_embedded.objects import Object, meta
+from knative_embedded.objects import Object, meta, spec_of
 
 SERVING = "validation.webhook.serving.knative.dev"
 EVENTING = "validation.webhook.eventing.knative.dev"
@@ -37,9 +37,14 @@ RULES = {
 }
 
 
-def admit(kind: Kind, new: Object, old: Object | None) -> Object:
-    """The object as it may be stored. Raises ApiError with the words of the real webhook or API server."""
+def admit(kind: Kind, new: Object, old: Object | None, *, strict: bool = False) -> Object:
+    """The object as it may be stored. Raises ApiError with the words of the real webhook or API server.
+
+    `strict` refuses unknown fields before any webhook, as the API server does with fieldValidation=Strict.
+    """
     core.check_metadata(kind, new)
+    if strict:
+        _check_fields(kind, new)
     rules = RULES.get(kind.resource)
     if rules is None:
         _check_name(kind, new)
@@ -54,6 +59,17 @@ def admit(kind: Kind, new: Object, old: Object | None) -> Object:
     if found:
         raise errors.denied(rules.webhook, f"validation failed: {render(found)}")
     return admitted
+
+
+def _check_fields(kind: Kind, thing: Object) -> None:
+    template = spec_of(thing).get("template")
+    if kind.group != "serving.knative.dev" or not isinstance(template, dict):
+        return
+    unknown = podspec.find_unknown_fields(spec_of(template))
+    if unknown:
+        fields = ", ".join(f'unknown field "spec.template.spec.{field}"' for field in unknown)
+        message = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+        raise errors.bad_request(f"{message}: strict decoding error: {fields}")
 
 
 def _check_name(kind: Kind, thing: Object) -> None:

@@ -18,7 +18,7 @@ from knative_embedded.api.address import Address, parse_address
 from knative_embedded.api.podlogs import PodLogs
 from knative_embedded.api.selectors import Predicate, parse_field_selector, parse_label_selector
 from knative_embedded.api.tables import Include, make_table, wants_table
-from knative_embedded.api.verbs import Preconditions, Verbs
+from knative_embedded.api.verbs import Preconditions, Verbs, Write
 from knative_embedded.objects import Clock, Object, meta, uid_of
 from knative_embedded.state.store import Store
 
@@ -131,21 +131,22 @@ class ApiServer:
     async def _write(self, request: Request, address: Address) -> Response:
         if address.kind.read_only:
             raise errors.method_not_allowed()
-        dry = "All" in request.query_params.getlist("dryRun")
+        query = request.query_params
+        write = Write("All" in query.getlist("dryRun"), query.get("fieldValidation") == "Strict")
         if request.method == "POST" and not address.name:
             body = await _read_body(request)
-            return JSONResponse(await self._verbs.create(address, body, dry=dry), 201)
+            return JSONResponse(await self._verbs.create(address, body, write=write), 201)
         if request.method == "DELETE":
-            return await self._delete(request, address, dry=dry)
+            return await self._delete(request, address, write=write)
         if not address.name:
             raise errors.method_not_allowed()
         if request.method == "PUT":
-            return JSONResponse(await self._verbs.replace(address, await _read_body(request), dry=dry))
+            return JSONResponse(await self._verbs.replace(address, await _read_body(request), write=write))
         if request.method == "PATCH":
-            return JSONResponse(await self._patch(request, address, dry=dry))
+            return JSONResponse(await self._patch(request, address, write=write))
         raise errors.method_not_allowed()
 
-    async def _patch(self, request: Request, address: Address, *, dry: bool) -> Object:
+    async def _patch(self, request: Request, address: Address, *, write: Write) -> Object:
         content_type = request.headers.get("content-type", "").split(";")[0].strip()
         served = [one for one in _PATCHES if not (one.startswith("application/strategic") and address.kind.group)]
         if content_type not in served:
@@ -159,20 +160,20 @@ class ApiServer:
                 message = f"the server rejected our request due to an error in our request: {error}"
                 raise errors.ApiError(422, "Invalid", message) from None
 
-        return await self._verbs.update(address, change, dry=dry)
+        return await self._verbs.update(address, change, write=write)
 
-    async def _delete(self, request: Request, address: Address, *, dry: bool) -> Response:
+    async def _delete(self, request: Request, address: Address, *, write: Write) -> Response:
         options = await _read_body(request, empty={})
         wanted = options.get("preconditions") or {}
         preconditions = Preconditions(str(wanted.get("uid") or ""), str(wanted.get("resourceVersion") or ""))
         if address.name:
-            thing = await self._verbs.delete(address, preconditions, dry=dry)
+            thing = await self._verbs.delete(address, preconditions, write=write)
             return JSONResponse(_deleted(address, thing))
         selects = _selection(request)
         things = [thing for thing in self._store.list(address.kind, address.namespace) if selects(thing)]
         for thing in things:
             one = Address(address.kind, meta(thing).get("namespace", ""), meta(thing)["name"])
-            await self._verbs.delete(one, Preconditions(uid_of(thing)), dry=dry)
+            await self._verbs.delete(one, Preconditions(uid_of(thing)), write=write)
         kind, version = f"{address.kind.kind}List", address.kind.api_version
         return JSONResponse({"kind": kind, "apiVersion": version, "metadata": {}, "items": things})
 

@@ -44,6 +44,14 @@ class Preconditions:
                 raise errors.conflict(address.kind, address.name, why)
 
 
+@dataclasses.dataclass(frozen=True)
+class Write:
+    """How a write is meant: `dry` stores nothing, `strict` refuses unknown fields."""
+
+    dry: bool = False
+    strict: bool = False
+
+
 class Verbs:
     """Create, replace, patch and delete, on any kind that clients may write."""
 
@@ -51,7 +59,7 @@ class Verbs:
         self._store = store
         self._clock = clock
 
-    async def create(self, address: Address, body: Object, *, dry: bool) -> Object:
+    async def create(self, address: Address, body: Object, *, write: Write) -> Object:
         """Store a new object under a given or generated name."""
         wanted = _placed(address, body)
         metadata = wanted["metadata"]
@@ -60,8 +68,8 @@ class Verbs:
         if metadata.get("resourceVersion"):
             raise errors.ApiError(500, "InternalError", "resourceVersion should not be set on objects to be created")
         self._require_namespace(address)
-        admitted = admit(address.kind, wanted, None)
-        if dry:
+        admitted = admit(address.kind, wanted, None, strict=write.strict)
+        if write.dry:
             if self._store.get(address.kind, namespace_of(admitted), name_of(admitted)) is not None:
                 raise errors.already_exists(address.kind, name_of(admitted))
             return make_created(address.kind, admitted, "00000000-0000-0000-0000-000000000000", self._clock())
@@ -71,7 +79,7 @@ class Verbs:
         if address.kind.namespaced and self._store.get(NAMESPACE, "", address.namespace) is None:
             raise errors.not_found(NAMESPACE, address.namespace)
 
-    async def replace(self, address: Address, body: Object, *, dry: bool) -> Object:
+    async def replace(self, address: Address, body: Object, *, write: Write) -> Object:
         """PUT: the whole object, at the version that the client has seen."""
         wanted = _placed(address, body)
         if name_of(wanted) != address.name:
@@ -84,9 +92,9 @@ class Verbs:
                 "Invalid value: 0: must be specified for an update",
             )
             raise errors.invalid(address.kind, address.name, [cause])
-        return await self.update(address, lambda _old: wanted, dry=dry)
+        return await self.update(address, lambda _old: wanted, write=write)
 
-    async def update(self, address: Address, change: Change, *, dry: bool) -> Object:
+    async def update(self, address: Address, change: Change, *, write: Write) -> Object:
         """Write `change(old)`; what PUT and PATCH share."""
 
         def alter(old: Object) -> Object:
@@ -99,9 +107,9 @@ class Verbs:
             _check_version(address, old, wanted)
             if address.subresource == "status":
                 return make_status_updated(old, wanted)
-            return make_updated(address.kind, old, admit(address.kind, wanted, old))
+            return make_updated(address.kind, old, admit(address.kind, wanted, old, strict=write.strict))
 
-        if dry:
+        if write.dry:
             old = self._store.get(address.kind, address.namespace, address.name)
             if old is None:
                 raise errors.not_found(address.kind, address.name)
@@ -111,13 +119,13 @@ class Verbs:
             await self._store.remove(address.kind, address.namespace, address.name, meta(written)["uid"])
         return written
 
-    async def delete(self, address: Address, preconditions: Preconditions, *, dry: bool) -> Object:
+    async def delete(self, address: Address, preconditions: Preconditions, *, write: Write) -> Object:
         """Remove an object, or mark it where finalizers still hold it. The object as it was comes back."""
         thing = self._store.get(address.kind, address.namespace, address.name)
         if thing is None:
             raise errors.not_found(address.kind, address.name)
         preconditions.check(address, thing)
-        if dry:
+        if write.dry:
             return thing
         if meta(thing).get("finalizers"):
             return await self._store.update(address.kind, address.namespace, address.name, self._mark_deleted)

@@ -41,10 +41,10 @@ def doubt(reason: str, message: str = "") -> Verdict:
     return Verdict(Truth.UNKNOWN, reason, message)
 
 
-def judge(verdicts: dict[str, Verdict]) -> Verdict:
-    """Ready of its dependents: the first False, else the first Unknown, else True."""
+def judge(verdicts: list[Verdict]) -> Verdict:
+    """Ready of its dependents, those that changed last first: the first False, else the first Unknown, else True."""
     for truth in (Truth.FALSE, Truth.UNKNOWN):
-        for verdict in verdicts.values():
+        for verdict in verdicts:
             if verdict.truth is truth:
                 return verdict
     return TRUE
@@ -62,22 +62,22 @@ def make_conditions(
 ) -> list[Object]:
     """The conditions of `owner`, Ready among them, by type; unchanged ones keep their time."""
     old = {one["type"]: one for one in status_of(owner).get("conditions") or []}
-    verdicts = {**dependents, **informational, "Ready": judge(dependents)}
-    made = []
-    for kind in sorted(verdicts):
-        verdict = verdicts[kind]
-        one: Object = {"type": kind, "status": str(verdict.truth)}
-        if kind in informational:
-            one["severity"] = "Info"
-        if verdict.reason:
-            one["reason"] = verdict.reason
-        if verdict.message:
-            one["message"] = verdict.message
-        before = old.get(kind, {})
-        unchanged = {key: value for key, value in before.items() if key != "lastTransitionTime"} == one
-        one["lastTransitionTime"] = before["lastTransitionTime"] if unchanged else timestamp(now)
-        made.append(one)
-    return made
+    made = [_make_condition(kind, verdict, old.get(kind, {}), now) for kind, verdict in dependents.items()]
+    changed = {one["type"]: (one != old.get(one["type"]), one["lastTransitionTime"]) for one in made}
+    latest_first = sorted(dependents, key=lambda kind: changed[kind], reverse=True)
+    verdict = judge([dependents[kind] for kind in latest_first])
+    made = [one for one in made if one["type"] != "Ready"]
+    made.append(_make_condition("Ready", verdict, old.get("Ready", {}), now))
+    for kind, said in informational.items():
+        made.append(_make_condition(kind, said, old.get(kind, {}), now, severity="Info"))
+    return sorted(made, key=lambda one: str(one["type"]))
+
+
+def _make_condition(kind: str, verdict: Verdict, before: Object, now: dt.datetime, severity: str = "") -> Object:
+    fields = {"severity": severity, "reason": verdict.reason, "message": verdict.message}
+    one: Object = {"type": kind, "status": str(verdict.truth), **{key: value for key, value in fields.items() if value}}
+    unchanged = {key: value for key, value in before.items() if key != "lastTransitionTime"} == one
+    return one | {"lastTransitionTime": before["lastTransitionTime"] if unchanged else timestamp(now)}
 
 
 def make_status(owner: Object, conditions: list[Object], fields: Object) -> Object:

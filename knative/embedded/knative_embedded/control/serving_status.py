@@ -44,21 +44,20 @@ def make_revision_status(revision: Object, facts: Facts, now: dt.datetime) -> Ob
     available, healthy = TRUE, TRUE
     if facts.problem is not None:
         healthy = deny(facts.problem.reason, str(facts.problem))
-        available = doubt("Deploying")
+        available = doubt("ResolvingDigests")
     elif facts.failure is not None:
         healthy = deny(facts.failure.reason, str(facts.failure))
         available = TRUE if initialised else doubt("Deploying")
     elif not initialised:
         available, healthy = doubt("Deploying"), UNKNOWN
+    dependents = {"ContainerHealthy": healthy, "ResourcesAvailable": available}
+    if facts.problem is not None:
+        return make_status(revision, make_conditions(revision, dependents, {}, now), {})
     active = TRUE if facts.awake else deny("NoTraffic", "The target is not receiving traffic.")
     if facts.wanted and not facts.awake:
         active = doubt("Queued", "Requests to the target are being buffered as resources are provisioned.")
-    container = spec_of(revision)["containers"]
-    fields = {
-        "containerStatuses": [{"name": one["name"], "imageDigest": one["image"]} for one in container],
-        "labels": None,
-    }
-    dependents = {"ContainerHealthy": healthy, "ResourcesAvailable": available}
+    containers = spec_of(revision)["containers"]
+    fields = {"containerStatuses": [{"name": one["name"], "imageDigest": one["image"]} for one in containers]}
     status = make_status(revision, make_conditions(revision, dependents, {"Active": active}, now), fields)
     return status | {"actualReplicas": facts.awake, "desiredReplicas": facts.wanted}
 
@@ -124,7 +123,7 @@ def make_route_status(route: Object, neighbours: Neighbours, addresses: Addresse
     }
     fields = {
         "url": route_url(addresses, route),
-        "address": {"url": local_url(name_of(route), namespace_of(route))},
+        "address": {"url": local_url(name_of(route), namespace_of(route))} if resolved else None,
         "traffic": resolved,
     }
     return make_status(route, make_conditions(route, dependents, {}, now), fields)
@@ -175,15 +174,13 @@ def make_service_status(service: Object, configuration: Object, route: Object, n
     routed = read_verdict(condition(route, "Ready"))
     if status_of(route).get("observedGeneration") != generation_of(route):
         routed = doubt("OutOfDate", "The Route is still working to reflect the latest desired specification.")
-    elif routed is TRUE or routed.truth is Truth.TRUE:
+    elif routed.truth is Truth.TRUE:
         latest = status_of(configuration).get("latestReadyRevisionName")
         floating = [one for one in status_of(route).get("traffic") or [] if one.get("latestRevision")]
         if configured.truth is Truth.TRUE and any(one["revisionName"] != latest for one in floating):
             routed = doubt("TrafficNotMigrated", "Traffic is not yet migrated to the latest revision.")
-    dependents = {
-        "ConfigurationsReady": configured,
-        "RoutesReady": Verdict(routed.truth, routed.reason, routed.message),
-    }
+    # The Route speaks first where both fail at once, as on a cluster, where it is reconciled last.
+    dependents = {"RoutesReady": routed, "ConfigurationsReady": configured}
     fields = {
         "url": status_of(route).get("url"),
         "address": status_of(route).get("address"),

@@ -29,6 +29,9 @@ def parse_schedule(schedule: str, timezone: str) -> tuple[str, dt.tzinfo]:
         zone = zoneinfo.ZoneInfo(timezone) if timezone else dt.UTC
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise LookupError(f"unknown time zone {timezone}") from None
+    fields = line.split()
+    if len(fields) not in {5, 6}:
+        raise ValueError(f"expected 5 to 6 fields, found {len(fields)}: [{' '.join(fields)}]")
     try:
         CronSim(line, _ANY_MOMENT)
     except CronSimError as error:
