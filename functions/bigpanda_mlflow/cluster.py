@@ -22,7 +22,7 @@ Resource = dict[str, Any]
 
 _TIMEOUT = (3.05, 10)  # seconds to connect, to answer
 _PAGE = 500
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.05
 _FAILURE_GRACE_SECONDS = 5.0
 """A Service may say False for a moment while its parts appear; a failure that lasts is a failure."""
 

@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for name in ("httpx", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A client that keeps its connection open is no error, and the only thing uvicorn says of it when we stop.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "graceful shutdown" not in record.getMessage())
     try:
         asyncio.run(_run(settings))
     except (StateInUse, ImageFileError, PortTaken) as error:

@@ -42,7 +42,9 @@ def running_platform(state: Path, images: Path, ports: Ports) -> Iterator[Platfo
     """The embedded Knative over `state`, ready. Raises RuntimeFailedError."""
     endpoints = state / "endpoints.json"
     endpoints.unlink(missing_ok=True)  # a former run's: what is read below is this run's
-    process = subprocess.Popen(_command(state, images, ports), stdin=subprocess.DEVNULL, process_group=0)
+    process = subprocess.Popen(
+        _command(state, images, ports), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, process_group=0
+    )
     try:
         found = _wait(process, endpoints)
         yield Platform(found["ingress"], found["internal"], Path(found["kubeconfig"]))

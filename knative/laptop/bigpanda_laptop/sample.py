@@ -1,4 +1,4 @@
-"""The sample task of `make run`: its tarballs into the S3 server, its event to the broker, as grid and BigPanDA do it."""
+"""The sample task of `make run`: tarballs into the S3 server, an event to the broker, as grid and BigPanDA do it."""
 
 import contextlib
 import json
