@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from bigpanda_laptop.s3 import S3Server
@@ -12,6 +13,10 @@ from support.need import lacking
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# No test asserts time: a busy machine fails nothing.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -134,7 +134,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mlflow-on-demand-", ignore_cleanup_errors=True) as scratch:
         config = uvicorn.Config(
             make_app(settings, Path(scratch)),
-            host="0.0.0.0",  # noqa: S104 (the pod's port)
+            host=settings.host,
             port=settings.port,
             log_config=None,
             access_log=False,

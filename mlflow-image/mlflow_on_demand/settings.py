@@ -14,7 +14,9 @@ JEDITASKID = "BIGPANDA_JEDITASKID"
 SNAPSHOT_STORE = "BIGPANDA_SNAPSHOT_STORE"
 PUBLIC_URL = "BIGPANDA_PUBLIC_URL"
 PORT = "PORT"
+HOST = "HOST"
 DEFAULT_PORT = 8080
+DEFAULT_HOST = "0.0.0.0"  # noqa: S104 (a pod has an address of its own)
 
 # Experiment ids are made of the jeditaskid and six digits more; SQLite and JavaScript both have to hold them exactly.
 MAX_JEDITASKID = 9_007_199_254
@@ -33,6 +35,7 @@ class ServerSettings:
     snapshot_store: str
     public_url: str
     port: int = DEFAULT_PORT
+    host: str = DEFAULT_HOST
 
     def __post_init__(self) -> None:
         if not 0 < self.jeditaskid <= MAX_JEDITASKID:
@@ -55,6 +58,7 @@ class ServerSettings:
             snapshot_store=_required(env, SNAPSHOT_STORE),
             public_url=_required(env, PUBLIC_URL),
             port=_whole_number(PORT, env.get(PORT) or str(DEFAULT_PORT)),
+            host=env.get(HOST) or DEFAULT_HOST,
         )
 
     def to_env(self) -> dict[str, str]:
