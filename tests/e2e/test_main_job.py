@@ -4,6 +4,7 @@ One platform for all, started as `make run` starts it. The tests tell one story 
 """
 
 import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from playwright.sync_api import Browser, Page
 
 from bigpanda_laptop.sample import TARBALLS
 from support.laptop import NAMESPACE, Laptop, expires_at, printed_url, running_laptop, until
+from support.need import lacking
 
 TASK = "task-30456789"
 WINDOW = "6s"
@@ -67,6 +69,21 @@ def test_the_printed_address_works_in_curl_as_it_stands(laptop: Laptop) -> None:
     url = printed_url(laptop.lines)
     answer = subprocess.run(["curl", "-sS", "--fail", url], capture_output=True, text=True, check=True, timeout=60)
     assert "<title>MLflow</title>" in answer.stdout
+
+
+def test_the_printed_event_and_kubeconfig_work_as_they_stand(laptop: Laptop) -> None:
+    before = laptop.service(TASK)
+    assert before is not None
+    text = "".join(laptop.lines)
+    command = text[text.index("curl -i") : text.index("Look ")]
+    said = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert said.startswith("HTTP/1.1 202")
+    until(lambda: (laptop.service(TASK) or before) != before, 60, "the event has extended the page")
+    if shutil.which("kubectl") is None:
+        lacking("kubectl is not installed: run tests/install-debian-packages")
+    script = text[text.index("export KUBECONFIG") : text.index("Stop ")]
+    said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert TASK in said
 
 
 def test_with_its_tab_left_open_it_sleeps_and_stays_asleep(laptop: Laptop, tab: Page) -> None:
