@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from mlflow_on_demand.settings import MAX_JEDITASKID
 
@@ -37,8 +37,14 @@ def _only_iso_duration(value: object) -> object:
     raise ValueError("an ISO 8601 duration is needed, such as P7D or PT12H")
 
 
+def _above_zero(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("a duration above zero is needed")
+    return value
+
+
 JediTaskId = Annotated[int, Field(strict=True, ge=1, le=MAX_JEDITASKID, description="PanDA's id of the task")]
-Duration = Annotated[timedelta, BeforeValidator(_only_iso_duration), Field(gt=timedelta(0))]
+Duration = Annotated[timedelta, BeforeValidator(_only_iso_duration), AfterValidator(_above_zero)]
 ShortText = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
