@@ -16,6 +16,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from bigpanda_laptop import s3
+from support.laptop import until
 
 MEBIBYTE = 1024 * 1024
 
@@ -41,9 +42,12 @@ def test_an_object_is_a_file_and_a_file_is_an_object(client, bucket, s3_server):
     client.put_object(Bucket=bucket, Key="a/b c%+.tgz", Body=b"put")
     (s3_server.folder / bucket / "a" / "copied").write_bytes(b"copied")
     assert (s3_server.folder / bucket / "a" / "b c%+.tgz").read_bytes() == b"put"
+
+    def keys() -> list[str]:
+        return [found["Key"] for found in client.list_objects_v2(Bucket=bucket, Prefix="a/")["Contents"]]
+
+    until(lambda: keys() == ["a/b c%+.tgz", "a/copied"], 10, "the copied file is listed")
     assert client.get_object(Bucket=bucket, Key="a/copied")["Body"].read() == b"copied"
-    listed = client.list_objects_v2(Bucket=bucket, Prefix="a/")["Contents"]
-    assert [found["Key"] for found in listed] == ["a/b c%+.tgz", "a/copied"]
 
 
 def test_a_part_of_an_object_can_be_read(client, bucket):
@@ -94,7 +98,7 @@ def test_no_secret_is_on_the_command_line_and_no_setting_of_the_users_is_kept():
     }
     assert s3.make_command(Path("/data"), 9000)[-10:] == [
         *(str(Path(sys.executable).with_name("rclone")), "serve", "s3", "/data", "--addr", "127.0.0.1:9000"),
-        *("--config", "", "--dir-cache-time", "0s"),
+        *("--config", "", "--dir-cache-time", "10ms"),
     ]
 
 

@@ -113,7 +113,7 @@ def make_command(folder: Path, port: int) -> list[str]:
         *(str(rclone), "serve", "s3", str(folder)),
         *("--addr", f"127.0.0.1:{port}"),
         *("--config", ""),  # in memory: none is read, none is written
-        *("--dir-cache-time", "10ms"),  # a file copied into a bucket is an object at once; with 0s rclone spins
+        *("--dir-cache-time", "10ms"),  # a file copied into a bucket is soon an object; with 0s rclone spins
     ]
     if setpriv := shutil.which("setpriv"):
         return [setpriv, "--pdeathsig", "TERM", *command]
