@@ -23,7 +23,7 @@ Resource = dict[str, Any]
 _TIMEOUT = (3.05, 10)  # seconds to connect, to answer
 _PAGE = 500
 _POLL_SECONDS = 0.05
-_FAILURE_GRACE_SECONDS = 5.0
+FAILURE_GRACE_SECONDS = 5.0
 """A Service may say False for a moment while its parts appear; a failure that lasts is a failure."""
 
 
@@ -116,7 +116,7 @@ class Cluster:
             if service is None:
                 raise ClusterConflict(f"{name} was deleted while it became ready")
             readiness, waited = read_readiness(service), time.monotonic() - started
-            failed = readiness.status == "False" and waited >= min(_FAILURE_GRACE_SECONDS, seconds)
+            failed = readiness.status == "False" and waited >= min(FAILURE_GRACE_SECONDS, seconds)
             if readiness.status == "True" or failed or waited >= seconds:
                 return readiness
             time.sleep(_POLL_SECONDS)

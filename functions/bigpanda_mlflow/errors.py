@@ -6,7 +6,10 @@ answer with another 4xx, and a passing fault with 503.
     FunctionError
     ├── Permanent            the same event will fail again: 422, or the status given
     │   ├── Malformed        no CloudEvent, or its data cannot be read: 400
-    │   └── TooLarge         the body is over the limit: 413
+    │   ├── TooLarge         the body is over the limit: 413
+    │   ├── NotFound         404: for people only, since a broker would try again
+    │   ├── MethodNotAllowed the method means nothing there: 405
+    │   └── Unauthorized     the bearer token is missing or wrong: 401
     ├── Transient            something this event depends on is away: 503, the broker asks again
     └── ClusterConflict      the object is not what was read: read, plan and apply again (never leaves a handler)
 """
@@ -42,6 +45,24 @@ class TooLarge(Permanent):
     """The request's body is larger than this deployment accepts."""
 
     status = 413
+
+
+class NotFound(Permanent):
+    """There is nothing at that path."""
+
+    status = 404
+
+
+class MethodNotAllowed(Permanent):
+    """The request's method means nothing at that path."""
+
+    status = 405
+
+
+class Unauthorized(Permanent):
+    """The request carries no bearer token that this deployment knows."""
+
+    status = 401
 
 
 class Transient(FunctionError):

@@ -9,12 +9,10 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from bigpanda_mlflow.artifacts import check_artifacts
-from bigpanda_mlflow.cluster import Cluster
+from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
 from bigpanda_mlflow.events import (
     Event,
@@ -31,11 +29,10 @@ from bigpanda_mlflow.events import (
 )
 from bigpanda_mlflow.expiry import Ending, plan_expiry
 from bigpanda_mlflow.names import page_url, service_name
-from bigpanda_mlflow.settings import Settings
+from bigpanda_mlflow.policy import check_artifacts, check_request
 from bigpanda_mlflow.sink import send
-from bigpanda_mlflow.taskservice import read_service
-from bigpanda_mlflow.tombstones import Reason, Tombstone, bury, mark_announced, prune, read_tombstone, unannounced
-from bigpanda_mlflow.visualization import Create, Keep, Refuse, Renew, Situation, plan_visualize
+from bigpanda_mlflow.tombstones import Reason, Tombstone, bury, mark_announced, prune, unannounced
+from bigpanda_mlflow.visualization import Create, Keep, Refuse, Renew, plan_visualize
 from mlflow_on_demand import snapshot
 from mlflow_on_demand.errors import OnDemandError
 
@@ -44,15 +41,6 @@ ResultT = TypeVar("ResultT")
 
 _ATTEMPTS = 40
 """Eight clients that write one object at once need some ten; past this, something is wrong with the cluster."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a handler works with: the cluster, this deployment's settings, the clock."""
-
-    cluster: Cluster
-    settings: Settings
-    now: Callable[[], datetime]
 
 
 class Ingest(Protocol):
@@ -66,9 +54,7 @@ class Ingest(Protocol):
 
 def visualize(event: Event[Visualize], context: Context) -> Outcome:
     """Makes the task's Service exist until its lifetime ends, and answers with its URL or the reason why not."""
-    check_artifacts(event.data.artifacts, context.settings.artifact_stores)
-    if event.data.lifetime > context.settings.max_lifetime:
-        raise Permanent(f"is longer than this deployment's {context.settings.max_lifetime}", "data.lifetime")
+    check_request(event.data, context.settings)
     task = event.data.jeditaskid
 
     def settle() -> Outcome:
@@ -90,12 +76,12 @@ def release(event: Event[Release], context: Context) -> Outcome | None:
     task = event.data.jeditaskid
 
     def settle() -> Outcome | None:
-        found = _read(task, context)
+        found = context.read(task)
         if found.service is not None and found.service.last > event.key:
             return None
         # Our reply announces it.
         _set(task, Tombstone(event.key, context.now(), "released", announced=True), context)
-        service = _read(task, context).service  # read anew: a create may have slipped in before the tombstone stood
+        service = context.read(task).service  # read anew: a create may have slipped in before the tombstone stood
         if service is not None and service.last <= event.key:
             context.cluster.delete_service(service)
             log.info("released", extra={"jeditaskid": task})
@@ -122,7 +108,7 @@ def expire(_: Event[None], context: Context) -> None:
 def ingest(event: Event[Visualize] | Event[Results], context: Context, run: Ingest) -> Outcome | None:
     """Makes the task's snapshot what its tarballs say, and answers with what is published then."""
     data = event.data
-    found = _read(data.jeditaskid, context)
+    found = context.read(data.jeditaskid)
     if found.tombstone is not None and event.key <= found.tombstone.last:
         return None
     artifacts, objective = data.artifacts or (), data.objective if isinstance(data, Visualize) else None
@@ -145,7 +131,7 @@ def _apply_visualize(event: Event[Visualize], context: Context) -> str | None:
     """Until the plan is to keep what is there (None), or to refuse (the reason). Raises ClusterConflict."""
     # After a write the plan is made once more: a tombstone that was set meanwhile must win over what was written.
     for _ in range(3):
-        found = _read(event.data.jeditaskid, context)
+        found = context.read(event.data.jeditaskid)
         match plan_visualize(event, found, context.settings, context.now()):
             case Keep():
                 return None
@@ -162,14 +148,6 @@ def _apply_visualize(event: Event[Visualize], context: Context) -> str | None:
                     context.cluster.delete_service(remove)
                 return reason
     raise ClusterConflict("the Service keeps changing")
-
-
-def _read(jeditaskid: int, context: Context) -> Situation:
-    raw = context.cluster.get_service(service_name(jeditaskid))
-    service = None if raw is None else read_service(raw)
-    if raw is not None and service is None:
-        raise Permanent(f"{service_name(jeditaskid)} exists in the cluster but was not made by this project")
-    return Situation(raw, service, read_tombstone(context.cluster.get_tombstones(), jeditaskid))
 
 
 def _set(jeditaskid: int, tombstone: Tombstone, context: Context) -> None:
@@ -211,7 +189,7 @@ def _again_on_conflict(step: Callable[[], ResultT]) -> ResultT:
 
 def _ready(event: Event[Visualize], context: Context) -> Outcome:
     task = event.data.jeditaskid
-    service = _read(task, context).service
+    service = context.read(task).service
     if service is None or service.expires_at is None:
         raise ClusterConflict(f"{service_name(task)} was deleted or edited meanwhile")
     data = ServiceReady(jeditaskid=task, url=page_url(context.settings.page_url, task), expires_at=service.expires_at)

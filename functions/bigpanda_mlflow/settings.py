@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from bigpanda_mlflow.events import Duration
 
@@ -76,6 +76,12 @@ class Settings(BaseModel):
         default=None, alias="K_SINK", description="address of the broker, for functions that send more than a reply"
     )
 
+    front_tokens: Annotated[tuple[SecretStr, ...], BeforeValidator(_split)] = Field(
+        default=(),
+        alias="BIGPANDA_FRONT_TOKENS",
+        description="bearer tokens that open the front door, separated by commas: two are valid during a rotation",
+    )
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Raises SettingsError. Variables that are set but empty count as absent, as in a ConfigMap left blank."""
@@ -102,5 +108,5 @@ def settings_table() -> list[tuple[str, str, str]]:
         default: Any = "required" if field.is_required() else field.get_default()
         if isinstance(default, timedelta):
             default = TypeAdapter(timedelta).dump_python(default, mode="json")
-        rows.append((str(field.alias), "" if default is None else str(default), str(field.description)))
+        rows.append((str(field.alias), "" if default in (None, ()) else str(default), str(field.description)))
     return rows

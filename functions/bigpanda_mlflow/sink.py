@@ -1,5 +1,7 @@
 """Events that are more than a reply: posted to the broker, which has them once it answers 2xx."""
 
+from collections.abc import Mapping
+
 import requests
 
 from bigpanda_mlflow.errors import Transient
@@ -11,7 +13,11 @@ _TIMEOUT = (3.05, 10)  # seconds to connect, to answer
 
 def send(sink: str, outcome: Outcome) -> None:
     """Raises Transient unless the broker took the event."""
-    headers, body = write_outcome(outcome)
+    forward(sink, *write_outcome(outcome))
+
+
+def forward(sink: str, headers: Mapping[str, str], body: bytes) -> None:
+    """Passes an event on as it came. Raises Transient unless the broker took it: only then may anybody be told 2xx."""
     try:
         answer = requests.post(sink, headers=headers, data=body, timeout=_TIMEOUT)
     except requests.RequestException as error:

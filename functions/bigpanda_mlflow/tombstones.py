@@ -28,6 +28,12 @@ class Tombstone:
     announced: bool = False
 
 
+def tell(tombstone: Tombstone) -> str:
+    """The end in words, without a full stop."""
+    how = "was released" if tombstone.reason == "released" else "expired"
+    return f"the page {how} at {format_time(tombstone.ended_at)}"
+
+
 def read_tombstone(data: Mapping[str, str], jeditaskid: int) -> Tombstone | None:
     """The tombstone of a task, if there is one. What is unreadable (edited by hand) counts as none."""
     try:

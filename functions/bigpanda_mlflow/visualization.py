@@ -12,7 +12,7 @@ from bigpanda_mlflow.resources import Resource, make_service, renew_service
 from bigpanda_mlflow.settings import Settings
 from bigpanda_mlflow.taskservice import TaskService
 from bigpanda_mlflow.times import format_time
-from bigpanda_mlflow.tombstones import Tombstone
+from bigpanda_mlflow.tombstones import Tombstone, tell
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def plan_visualize(event: Event[Visualize], found: Situation, settings: Settings
     """What to do about `event`."""
     service, stone = found.service, found.tombstone
     if stone is not None and event.key <= stone.last and (service is None or service.last <= stone.last):
-        return Refuse(f"the page was {stone.reason} at {format_time(stone.ended_at)}, after this event", service)
+        return Refuse(f"{tell(stone)}, after this event", service)
     if service is not None and service.last >= event.key:
         return Keep()
     ends = event.key.time + event.data.lifetime

@@ -75,10 +75,13 @@ def test_the_printed_event_and_kubeconfig_work_as_they_stand(laptop: Laptop) -> 
     before = laptop.service(TASK)
     assert before is not None
     text = "".join(laptop.lines)
-    command = text[text.index("curl -i") : text.index("Look ")]
+    command = text[text.index("curl -i") : text.index("State ")]
     said = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60).stdout
     assert said.startswith("HTTP/1.1 202")
     until(lambda: (laptop.service(TASK) or before) != before, 60, "the event has extended the page")
+    command = text[text.index("curl -H") : text.index("Look ")]
+    said = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert '"state": "ready"' in said
     if shutil.which("kubectl") is None:
         lacking("kubectl is not installed: run tests/install-debian-packages")
     script = text[text.index("export KUBECONFIG") : text.index("Stop ")]

@@ -12,9 +12,9 @@ from kubernetes import config
 
 from bigpanda_mlflow import handlers, labels
 from bigpanda_mlflow.cluster import Cluster
+from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
 from bigpanda_mlflow.events import Event, EventKey, EventType, Release, Results, ServiceReady
-from bigpanda_mlflow.handlers import Context
 from bigpanda_mlflow.names import service_name
 from bigpanda_mlflow.settings import Settings
 from bigpanda_mlflow.taskservice import TaskService, read_service

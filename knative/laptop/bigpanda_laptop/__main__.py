@@ -22,6 +22,7 @@ from bigpanda_laptop.deploy import (
     NAMESPACE,
     Deployment,
     NotReadyError,
+    keep_token,
     make_secrets,
     make_settings,
     read_manifests,
@@ -64,22 +65,22 @@ def _run(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     )
     _say(started, "the embedded Knative answers")
     deployment = Deployment(platform.kubeconfig)
-    _deploy(deployment, platform, s3, options.idle_window)
+    _deploy(deployment, platform, s3, options)
     _say(started, "the functions are ready")
     broker = f"{platform.internal}/{NAMESPACE}/default"
     data = sample.make_event_data(options.lifetime)
     sample.fire(broker, data)
     url = _wait_for_page(deployment, sample.Storage(s3.environment))
     _say(started, f"task {sample.TASK} is ready")
-    print(_summary(url, broker, data, platform, options.idle_window), flush=True)
+    print(_summary(url, sample.make_curl(broker, data), platform, options), flush=True)
     follow(deployment)
 
 
-def _deploy(deployment: Deployment, platform: Platform, s3: S3Server, idle_window: str) -> None:
+def _deploy(deployment: Deployment, platform: Platform, s3: S3Server, options: argparse.Namespace) -> None:
     first, *rest = read_manifests(_KNATIVE / "base")  # the namespace, which the settings live in
     deployment.apply(first)
-    deployment.apply(make_settings(platform.ingress, platform.internal, idle_window))
-    for secret in make_secrets(s3.environment):
+    deployment.apply(make_settings(platform.ingress, platform.internal, options.idle_window))
+    for secret in make_secrets(s3.environment, keep_token(options.state / "front-token")):
         deployment.apply(secret)
     for resource in rest:
         deployment.apply(resource)
@@ -101,13 +102,15 @@ def _wait_for_page(deployment: Deployment, storage: sample.Storage) -> str:
     raise NotReadyError(f"task {sample.TASK} did not appear: {why}; see the logs of the functions")
 
 
-def _summary(url: str, broker: str, data: dict[str, object], platform: Platform, idle_window: str) -> str:
+def _summary(url: str, curl: str, platform: Platform, options: argparse.Namespace) -> str:
     kubectl = "kubectl" if shutil.which("kubectl") else "kubectl (not installed here)"
+    front = f"http://front.{NAMESPACE}.localhost:{platform.ingress.rsplit(':', 1)[1]}"
     return f"""
   Open      {url}/
-  Sleeps    {idle_window} after the last request; opening it wakes it again.
-            Every other Service but `visualize` sleeps as well.
-  Again     {sample.make_curl(broker, data)}
+  Sleeps    {options.idle_window} after the last request; opening it wakes it again.
+            Every other Service but `front` and `visualize` sleeps as well.
+  Again     {curl}
+  State     curl -H "Authorization: Bearer $(cat {options.state}/front-token)" {front}/tasks/{sample.TASK}
   Look      export KUBECONFIG={platform.kubeconfig}
             {kubectl} -n {NAMESPACE} get ksvc,pods
   Stop      Ctrl-C

@@ -3,6 +3,7 @@
 Applying again changes nothing that is the same, so a second run finds its functions and pages as they were.
 """
 
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,10 +96,22 @@ def make_settings(ingress: str, internal: str, idle_window: str) -> Resource:
     return _make("ConfigMap", "bigpanda-mlflow", {"data": data})
 
 
-def make_secrets(environment: dict[str, str]) -> list[Resource]:
-    """The credentials of the local S3, for ingest and for pages; on a laptop they are the same."""
-    names = ("bigpanda-mlflow-stores", "bigpanda-mlflow-page")
-    return [_make("Secret", name, {"type": "Opaque", "stringData": environment}) for name in names]
+def make_secrets(environment: dict[str, str], token: str) -> list[Resource]:
+    """The credentials of the local S3, for ingest and for pages (on a laptop the same), and the front door's token."""
+    contents = {
+        "bigpanda-mlflow-stores": environment,
+        "bigpanda-mlflow-page": environment,
+        "bigpanda-mlflow-front": {"BIGPANDA_FRONT_TOKENS": token},
+    }
+    return [_make("Secret", name, {"type": "Opaque", "stringData": data}) for name, data in contents.items()]
+
+
+def keep_token(path: Path) -> str:
+    """The front door's bearer token, made at the first run and kept in a file that only its owner reads."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(32))
+    return path.read_text()
 
 
 def _make(kind: str, name: str, content: Resource) -> Resource:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bigpanda_mlflow.artifacts import check_artifacts
 from bigpanda_mlflow.errors import Permanent
+from bigpanda_mlflow.policy import check_artifacts
 
 STORES = ("s3://panda/hpo", "root://eosatlas.cern.ch//eos/atlas/hpo/", "file:///data/metrics")
 

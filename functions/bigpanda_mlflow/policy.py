@@ -1,4 +1,4 @@
-"""Which URIs an event may point at.
+"""What a deployment lets an event ask for: which URIs it may point at, and for how long a page may stay.
 
 Whoever may send an event decides what this deployment's credentials read, so a URI counts only when it is spelled in
 one way and lies under a store that the deployment lists.
@@ -11,8 +11,17 @@ import re
 from collections.abc import Sequence
 
 from bigpanda_mlflow.errors import Permanent
+from bigpanda_mlflow.events import Results, Visualize
+from bigpanda_mlflow.settings import Settings
 
 _SHAPE = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._:-]*/[A-Za-z0-9._~!$&'()*+,;=:/-]*", re.ASCII)
+
+
+def check_request(data: Visualize | Results, settings: Settings) -> None:
+    """Raises Permanent, naming the field, for what this deployment does not do."""
+    check_artifacts(data.artifacts or (), settings.artifact_stores)
+    if isinstance(data, Visualize) and data.lifetime > settings.max_lifetime:
+        raise Permanent(f"is longer than this deployment's {settings.max_lifetime}", "data.lifetime")
 
 
 def check_artifacts(uris: Sequence[str], stores: Sequence[str]) -> None:

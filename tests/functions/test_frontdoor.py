@@ -1,0 +1,99 @@
+"""What the front door decides, apart from HTTP."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Request
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from bigpanda_mlflow.bearer import check_bearer
+from bigpanda_mlflow.endpoint import Platform
+from bigpanda_mlflow.errors import Unauthorized
+from bigpanda_mlflow.events import Event, EventKey, EventType, Release, ServiceExpired, ServiceFailed, ServiceReady
+from bigpanda_mlflow.frontdoor import MOST_SECONDS, FrontDoor, read_outcome, read_wait
+from bigpanda_mlflow.settings import Settings
+from bigpanda_mlflow.taskstatus import TaskState, TaskStatus
+from support.builders import ENVIRONMENT, NOW, SETTINGS, TASK, visualize_event
+from support.laptop import make_request
+
+TOKENS = (SecretStr("current"), SecretStr("next"))
+EVENT = visualize_event()
+OLDER = EventKey(NOW - timedelta(hours=1), "e0")
+URL = "https://task-30456789.mlflow.example"
+
+
+@pytest.mark.parametrize("header", ["Bearer current", "bearer next", "Bearer  current "])
+def test_both_tokens_of_a_rotation_open(header: str) -> None:
+    check_bearer(header, TOKENS)
+
+
+@given(st.text())
+def test_nothing_else_does(header: str) -> None:
+    with pytest.raises(Unauthorized):
+        check_bearer(header, TOKENS)
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "current", "Basic current", "Bearer current next"])
+def test_near_misses_do_not(header: str) -> None:
+    with pytest.raises(Unauthorized):
+        check_bearer(header, TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("", 0),
+        ("wait=10", 10),
+        ("respond-async, wait=5", 5),
+        ("wait=99999", MOST_SECONDS),
+        ("wait=-1", 0),
+        ("wait=soon", 0),
+        ("awaits=5", 0),
+    ],
+)
+def test_what_prefer_asks_for(header: str, seconds: float) -> None:
+    assert read_wait(header) == seconds
+
+
+def status(state: TaskState, last: EventKey | None = EVENT.key, **fields: Any) -> TaskStatus:
+    return TaskStatus(TASK, state, last=last, **fields)
+
+
+READY = status(TaskState.READY, url=URL, expires_at=NOW)
+RELEASE = Event(EVENT.key, EventType.RELEASE, Release(jeditaskid=TASK))
+
+
+@pytest.mark.parametrize(
+    ("event", "found", "expected"),
+    [
+        (EVENT, READY, ServiceReady(jeditaskid=TASK, url=URL, expires_at=NOW)),
+        (EVENT, status(TaskState.READY, OLDER, url=URL, expires_at=NOW), None),
+        (EVENT, status(TaskState.PENDING), None),
+        (EVENT, status(TaskState.UNKNOWN, None), None),
+        (EVENT, status(TaskState.FAILED, reason="no image"), ServiceFailed(jeditaskid=TASK, reason="no image")),
+        (EVENT, status(TaskState.RELEASED, reason="gone"), ServiceFailed(jeditaskid=TASK, reason="gone")),
+        (RELEASE, status(TaskState.RELEASED), ServiceExpired(jeditaskid=TASK, reason="released")),
+        (RELEASE, READY, None),
+    ],
+)
+def test_the_outcome_is_that_of_this_event_or_a_newer_one(event: Any, found: TaskStatus, expected: Any) -> None:
+    outcome = read_outcome(event, found, NOW)
+    assert (None if outcome is None else outcome.data) == expected
+
+
+def test_what_the_broker_has_not_taken_is_never_called_accepted() -> None:
+    nowhere = SETTINGS.model_copy(update={"sink": "http://127.0.0.1:1/", "front_tokens": TOKENS})
+    headers, body = make_request(artifacts=["s3://panda/hpo/1/"])
+    request = Request.from_values(method="POST", headers={**headers, "Authorization": "Bearer next"}, data=body)
+    answer = FrontDoor(Platform(nowhere))(request)
+    assert answer.status_code == 503
+    assert "broker" in answer.get_data(as_text=True)
+
+
+def test_tokens_never_show() -> None:
+    settings = Settings.from_environment({**ENVIRONMENT, "BIGPANDA_FRONT_TOKENS": "hunter2,hunter3"})
+    assert [token.get_secret_value() for token in settings.front_tokens] == ["hunter2", "hunter3"]
+    assert "hunter" not in repr(settings)
