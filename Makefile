@@ -39,6 +39,7 @@ check: $(READY)  ## Lint, types, layers, and documentation against the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: bench

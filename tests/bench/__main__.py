@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -51,14 +52,18 @@ def events(laptop: Laptop) -> Iterator[Figure]:
     laptop.call("visualize", jeditaskid=1)
     ours, bare = [], []
     for number in range(20):
-        ours.append(seconds(lambda number=number: laptop.call("visualize", jeditaskid=100 + number).raise_for_status()))
-        bare.append(seconds(lambda number=number: make_bare_service(laptop, f"bare-{number}")))
+        ours.append(seconds(partial(ask, laptop, 100 + number)))
+        bare.append(seconds(partial(make_bare_service, laptop, f"bare-{number}")))
     yield Figure("event → `service.ready`, new task", "s", ours, "an empty Service, created → Ready", tuple(bare))
     started = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as clients:
-        list(clients.map(lambda n: laptop.call("visualize", jeditaskid=500 + n % 50).raise_for_status(), range(EVENTS)))
+        list(clients.map(lambda number: ask(laptop, 500 + number % 50), range(EVENTS)))
     rate = EVENTS / (time.perf_counter() - started)
     yield Figure(f"events answered, {CLIENTS} clients, half of them for new tasks", "1/s", [rate])
+
+
+def ask(laptop: Laptop, task: int) -> None:
+    laptop.call("visualize", jeditaskid=task).raise_for_status()
 
 
 def make_bare_service(laptop: Laptop, name: str) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from bigpanda_laptop.sample import TARBALLS
 from support.laptop import NAMESPACE, Laptop, expires_at, printed_url, running_laptop, until
@@ -21,7 +21,7 @@ from support.need import lacking
 TASK = "task-30456789"
 WINDOW = "6s"
 ASLEEP_SECONDS = 90.0
-VIEWPORT = {"width": 1400, "height": 900}
+VIEWPORT: ViewportSize = {"width": 1400, "height": 900}
 
 
 def run_names(segment: str) -> set[str]:

@@ -229,7 +229,8 @@ def test_a_pod_that_died_is_replaced_by_the_next_request(cluster: Cluster) -> No
     cluster.serve("fragile")
     first = cluster.fetch("fragile").json()["pid"]
     cluster.fetch("fragile", "/exit", method="POST", content=b"x")
-    second = eventually(lambda: (one := cluster.fetch("fragile")).status_code == 200 and one).json()["pid"]
+    answer = eventually(lambda: one if (one := cluster.fetch("fragile")).status_code == 200 else None)
+    second = answer.json()["pid"]
     assert second != first
 
 

@@ -8,6 +8,7 @@ from flask import Request
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from werkzeug.test import create_environ
 
 from bigpanda_mlflow.bearer import check_bearer
 from bigpanda_mlflow.endpoint import Platform
@@ -87,8 +88,8 @@ def test_the_outcome_is_that_of_this_event_or_a_newer_one(event: Any, found: Tas
 def test_what_the_broker_has_not_taken_is_never_called_accepted() -> None:
     nowhere = SETTINGS.model_copy(update={"sink": "http://127.0.0.1:1/", "front_tokens": TOKENS})
     headers, body = make_request(artifacts=["s3://panda/hpo/1/"])
-    request = Request.from_values(method="POST", headers={**headers, "Authorization": "Bearer next"}, data=body)
-    answer = FrontDoor(Platform(nowhere))(request)
+    environ = create_environ(method="POST", headers={**headers, "Authorization": "Bearer next"}, data=body)
+    answer = FrontDoor(Platform(nowhere))(Request(environ))
     assert answer.status_code == 503
     assert "broker" in answer.get_data(as_text=True)
 

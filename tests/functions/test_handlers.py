@@ -336,7 +336,7 @@ def test_ingest_of_results_uses_what_the_service_remembers(context: Context) -> 
     ask(context, 50, objective={"metric": "loss", "direction": "maximize"})
     asked: list[Any] = []
 
-    def run(*arguments: Any) -> snapshot.Manifest:
+    def run(*arguments: Any, **_: Any) -> snapshot.Manifest:
         asked.append(arguments)
         return MANIFEST
 
@@ -359,7 +359,7 @@ def test_ingest_of_a_task_that_ended_does_nothing(context: Context) -> None:
     release(context, 51)
     asked: list[Any] = []
 
-    def run(*arguments: Any) -> snapshot.Manifest:
+    def run(*arguments: Any, **_: Any) -> snapshot.Manifest:
         asked.append(arguments)
         return MANIFEST
 
@@ -377,7 +377,7 @@ def test_ingest_without_any_artifacts_names_the_field(context: Context) -> None:
     ("error", "expected"), [(StoreUnavailable("the store is away"), Transient), (AccessDenied("no"), Permanent)]
 )
 def test_a_store_that_fails_is_passing_or_not(context: Context, error: Exception, expected: type[Exception]) -> None:
-    def run(*_: Any) -> snapshot.Manifest:
+    def run(*_: Any, **__: Any) -> snapshot.Manifest:
         raise error
 
     with pytest.raises(expected, match=str(error)):

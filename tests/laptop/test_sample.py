@@ -17,19 +17,19 @@ PARAMETERS = {
 METRICS = {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "weight_norm"}
 
 
-def test_names_are_pandas_and_one_serial_is_lost():
-    names = [NAME.fullmatch(tarball.name) for tarball in TARBALLS]
-    assert None not in names
+def test_names_are_pandas_and_one_serial_is_lost() -> None:
+    names = [name for tarball in TARBALLS if (name := NAME.fullmatch(tarball.name)) is not None]
+    assert len(names) == len(TARBALLS)
     assert Counter(name["segment"] for name in names) == {"digits_0_4": 23, "digits_5_9": 24}
     assert {int(name["serial"]) for name in names} == set(range(1, 49)) - {29}
 
 
-def test_the_sample_is_small_enough_to_keep():
+def test_the_sample_is_small_enough_to_keep() -> None:
     assert sum(tarball.stat().st_size for tarball in TARBALLS) < 700_000
 
 
 @pytest.mark.parametrize("tarball", TARBALLS, ids=lambda tarball: tarball.name)
-def test_a_tarball_holds_one_run_of_a_file_store(tarball):
+def test_a_tarball_holds_one_run_of_a_file_store(tarball: Path) -> None:
     files = read_files(tarball)
     [run] = [path.parent for path in files if re.fullmatch(r"mlruns/\d+/[0-9a-f]{32}/meta\.yaml", str(path))]
     assert {path.name for path in files if path.parent == run / "params"} == PARAMETERS
@@ -43,7 +43,7 @@ def test_a_tarball_holds_one_run_of_a_file_store(tarball):
     assert f"artifact_location: file:///srv/workDir/{run.parent}\n" in files[run.parent / "meta.yaml"].decode()
 
 
-def test_some_runs_left_each_kind_of_artifact():
+def test_some_runs_left_each_kind_of_artifact() -> None:
     kinds = Counter(path.suffix for tarball in TARBALLS for path in read_files(tarball) if "artifacts" in path.parts)
     assert set(kinds) == {".html", ".json", ".log", ".png"}
     assert kinds[".html"] < len(TARBALLS)
@@ -51,4 +51,5 @@ def test_some_runs_left_each_kind_of_artifact():
 
 def read_files(tarball: Path) -> dict[Path, bytes]:
     with tarfile.open(tarball) as archive:
-        return {Path(member.name): archive.extractfile(member).read() for member in archive if member.isfile()}
+        opened = {Path(member.name): archive.extractfile(member) for member in archive.getmembers()}
+        return {path: content.read() for path, content in opened.items() if content is not None}

@@ -4,6 +4,11 @@ from threading import Thread
 from mlflow_on_demand.stage import Progress, Stage, Status
 
 
+def pass_stages(progress: Progress) -> None:
+    for stage in (Stage.LOADING, Stage.READY):
+        progress.set(Status(stage))
+
+
 def test_it_starts_at_the_start() -> None:
     assert Progress().status == Status(Stage.STARTING)
     assert Status(Stage.FAILED, "Broken.").as_json() == {"stage": "failed", "reason": "Broken."}
@@ -16,7 +21,7 @@ def test_another_thread_wakes_all_who_wait() -> None:
     async def wait() -> list[Status]:
         waiting = [asyncio.create_task(progress.wait_until(lambda status: status == ready, 30)) for _ in range(3)]
         await asyncio.sleep(0)
-        thread = Thread(target=lambda: [progress.set(Status(stage)) for stage in (Stage.LOADING, Stage.READY)])
+        thread = Thread(target=pass_stages, args=(progress,))
         thread.start()
         found = await asyncio.gather(*waiting)
         thread.join()

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from mlflow_on_demand.tarballs import MAX_MISSING, TarballName, missing_serials, parse_tarball_name
 
-segments = st.text(st.characters(exclude_characters="/\0\n", exclude_categories=("Cs",)), max_size=20)
+segments = st.text(st.characters(exclude_characters="/\0\n", exclude_categories=["Cs"]), max_size=20)
 
 
 @given(segments, st.integers(1, 10**9), st.integers(0, 10**6))
