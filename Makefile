@@ -29,6 +29,13 @@ lock: | $(BIN)/python  ## Resolve pyproject.toml anew into requirements.lock (ha
 run: $(READY)  ## Start everything on this machine, with a sample task, until Ctrl-C (ARGS="--help" lists options)
 	@exec $(BIN)/python -m bigpanda_laptop $(ARGS)
 
+.PHONY: deploy
+# Server-side: of what Knative's own release or an operator wrote (labels, other settings), nothing is touched.
+deploy:  ## Apply knative/overlays/$(OVERLAY) to the current kubeconfig's cluster: OVERLAY=laptop, production, okd/operator, okd
+	@test -n "$(OVERLAY)" && test -f "knative/overlays/$(OVERLAY)/kustomization.yaml" || { echo "There is no overlay '$(OVERLAY)': say OVERLAY=laptop, production, okd/operator or okd"; exit 1; }
+	@command -v kubectl >/dev/null || { echo "kubectl is missing: https://kubernetes.io/docs/tasks/tools/"; exit 1; }
+	kubectl apply --server-side --field-manager=bigpanda-mlflow -k "knative/overlays/$(OVERLAY)"
+
 .PHONY: test
 test: $(READY)  ## Run the tests, against real servers and a real browser (ARGS="-k name" chooses)
 	@tests/install-debian-packages

@@ -8,7 +8,10 @@ from bigpanda_mlflow.errors import Transient
 from bigpanda_mlflow.events import Outcome
 from bigpanda_mlflow.wire import write_outcome
 
-_TIMEOUT = (3.05, 10)  # seconds to connect, to answer
+_TIMEOUT = (3.05, 75)
+"""Seconds to connect, to answer: with the in-memory channel the broker answers only when its triggers' functions
+have.
+"""
 
 
 def send(sink: str, outcome: Outcome) -> None:

@@ -132,6 +132,9 @@ def main() -> int:
     # uvicorn drains on SIGTERM and then raises it again: ours makes that the ordinary end.
     signal.signal(signal.SIGTERM, lambda *_: None)
     with tempfile.TemporaryDirectory(prefix="mlflow-on-demand-", ignore_cleanup_errors=True) as scratch:
+        # MLflow takes the `file:` of an SQLite URI for a folder and makes it where we stand (3.17,
+        # `_make_parent_dirs_if_sqlite`): in a container that is read-only, in a checkout it would stay.
+        os.chdir(scratch)
         config = uvicorn.Config(
             make_app(settings, Path(scratch)),
             host=settings.host,

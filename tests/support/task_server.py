@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -63,11 +65,14 @@ class TaskServer:
 
 @contextmanager
 def serving(snapshot_store: str, tmp: str, environment: Mapping[str, str] | None = None) -> Iterator[TaskServer]:
-    """Start a server whose scratch files go below `tmp`; it has ended afterwards."""
+    """Start a server whose scratch files go below `tmp`; it has ended afterwards, and left nothing where it stood."""
     settings = ServerSettings(TASK, snapshot_store, f"http://{HOST}:8080")
     env = {**os.environ, **settings.to_env(), "PORT": "0", "TMPDIR": tmp, **(environment or {})}
     command = [sys.executable, "-m", "mlflow_on_demand.server"]
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        tempfile.TemporaryDirectory() as stand,
+        subprocess.Popen(command, env=env, cwd=stand, stderr=subprocess.PIPE, text=True) as process,
+    ):
         server = TaskServer(process)
         reader = threading.Thread(target=_read_log, args=(server,), daemon=True)
         reader.start()
@@ -79,6 +84,8 @@ def serving(snapshot_store: str, tmp: str, environment: Mapping[str, str] | None
                 process.kill()
             process.wait()
             reader.join()
+        # A container's own folders are read-only: MLflow would fail on the first one that it makes.
+        assert list(Path(stand).iterdir()) == []
 
 
 def _read_log(server: TaskServer) -> None:
