@@ -23,6 +23,7 @@ _STATUS_NUMBERS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: 
 _SOURCE_TYPES = frozenset({"NOTEBOOK", "JOB", "LOCAL", "UNKNOWN", "PROJECT"})
 # What MLflow's handlers accept as a run id; another one could be stored but never asked for.
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}", re.ASCII)
+_ROOT = re.compile(r"mlruns(_[\w\-]+)?", re.ASCII)
 _MAX_LINE = 4096
 _MAX_INT = 2**63 - 1
 # SQLite and JSON know no infinity: MLflow stores the largest double instead.
@@ -86,8 +87,11 @@ _PARTS = {"params": Part.PARAM, "tags": Part.TAG, "metrics": Part.METRIC, "artif
 
 
 def place_of(path: tuple[str, ...]) -> Place | None:
-    """What the file at `path` is in the layout (with or without the leading `mlruns`), or None when it is no part."""
-    parts = path[1:] if path[:1] == ("mlruns",) else path
+    """What the file at `path` is in the layout (with or without the leading `mlruns`), or None when it is no part.
+
+    PanDA's wrapper of an HPO job (`runHPO` of panda-client) renames what it packs to `mlruns_<sample id>`.
+    """
+    parts = path[1:] if path and _ROOT.fullmatch(path[0]) else path
     if parts[:1] == (".trash",):
         place = place_of(parts[1:]) if parts[1:2] != (".trash",) else None
         return replace(place, is_deleted=True) if place else None

@@ -24,6 +24,8 @@ RUN = "a" * 32
     ("path", "place"),
     [
         ("mlruns/0/meta.yaml", Place(Part.EXPERIMENT_META, "0")),
+        ("mlruns_17/0/meta.yaml", Place(Part.EXPERIMENT_META, "0")),
+        ("mlruns_17/3/x/0/meta.yaml", None),
         ("mlruns/0/tags/mlflow.note", Place(Part.EXPERIMENT_TAG, "0", key="mlflow.note")),
         (f"mlruns/0/{RUN}/meta.yaml", Place(Part.META, "0", RUN)),
         (f"0/{RUN}/meta.yaml", Place(Part.META, "0", RUN)),
