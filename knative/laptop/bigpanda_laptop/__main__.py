@@ -70,6 +70,7 @@ def _run(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
     broker = f"{platform.internal}/{NAMESPACE}/default"
     data = sample.make_event_data(options.lifetime)
     sample.fire(broker, data)
+    _say(started, "the broker has the event; waiting for the page and its snapshot")
     url = _wait_for_page(deployment, sample.Storage(s3.environment))
     _say(started, f"task {sample.TASK} is ready")
     print(_summary(url, sample.make_curl(broker, data), platform, options), flush=True)
