@@ -24,6 +24,8 @@ AUTOSCALING = "autoscaling.knative.dev"
 MIN_SCALE = (f"{AUTOSCALING}/min-scale", f"{AUTOSCALING}/minScale")
 MAX_SCALE = (f"{AUTOSCALING}/max-scale", f"{AUTOSCALING}/maxScale")
 INITIAL_SCALE = (f"{AUTOSCALING}/initial-scale", f"{AUTOSCALING}/initialScale")
+TARGET = (f"{AUTOSCALING}/target",)
+METRIC = f"{AUTOSCALING}/metric"
 WINDOW = (f"{AUTOSCALING}/window",)
 RETENTION = (f"{AUTOSCALING}/scale-to-zero-pod-retention-period", f"{AUTOSCALING}/scaleToZeroPodRetentionPeriod")
 
@@ -32,6 +34,7 @@ NAMESPACE_NAME = "kubernetes.io/metadata.name"
 BROKER = "eventing.knative.dev/broker"
 BROKER_CLASS = "eventing.knative.dev/broker.class"
 
+USER = "knative-embedded"
 CLUSTER_DOMAIN = "cluster.local"
 BROKER_HOST = f"broker-ingress.knative-eventing.svc.{CLUSTER_DOMAIN}"
 

@@ -11,6 +11,8 @@ from knative_embedded.admission.fielderrors import Errors, FieldError, invalid_v
 from knative_embedded.durations import format_go_duration, parse_go_duration
 
 WINDOW_MIN, WINDOW_MAX, WINDOW_DEFAULT = 6.0, 3600.0, 60.0
+TARGET_MIN = 0.01
+_METRICS = ("concurrency", "rps")
 INT32_MAX = 2**31 - 1
 _INTEGER = re.compile(r"[+-]?\d+")
 
@@ -51,6 +53,7 @@ def validate_annotations(annotations: dict[str, str]) -> Errors:
     if maximum != 0 and maximum < minimum:
         message = f"max-scale={maximum} is less than min-scale={minimum}"
         found.append(FieldError(message, (labels.MAX_SCALE[0], labels.MIN_SCALE[0])))
+    found += _validate_target(annotations)
     return found + _validate_window(annotations) + _validate_retention(annotations) + _validate_initial(annotations)
 
 
@@ -64,6 +67,21 @@ def _parse_count(annotations: dict[str, str], keys: tuple[str, ...]) -> tuple[in
     if not 0 <= int(value) <= INT32_MAX:
         return 0, [out_of_bounds(value, 0, INT32_MAX, key)]
     return int(value), []
+
+
+def _validate_target(annotations: dict[str, str]) -> Errors:
+    found: Errors = []
+    if given := labels.first(annotations, labels.TARGET):
+        key, value = given
+        try:
+            if float(value) < TARGET_MIN:
+                found.append(FieldError(f"target {value} should be at least {TARGET_MIN}", (key,)))
+        except ValueError:
+            found.append(invalid_value(value, key))
+    metric = annotations.get(labels.METRIC)
+    if metric is not None and metric not in _METRICS:
+        found.append(invalid_value(metric, labels.METRIC))
+    return found
 
 
 def _validate_window(annotations: dict[str, str]) -> Errors:

@@ -8,6 +8,7 @@ import re
 _DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _DNS_1123_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _DNS_1123_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
 
 _SAYS_1035 = (
@@ -24,6 +25,12 @@ _SAYS_LABEL = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
     "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+
+_SAYS_LABEL_VALUE = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
 
 
@@ -47,6 +54,11 @@ def complain_dns_1123_subdomain(name: str) -> str:
 def complain_dns_1123_label(name: str) -> str:
     """Namespaces."""
     return _check(name, _DNS_1123_LABEL, _SAYS_LABEL, 63)
+
+
+def complain_label_value(value: str) -> str:
+    """The value of a label."""
+    return _check(value, _LABEL_VALUE, _SAYS_LABEL_VALUE, 63)
 
 
 def is_config_key(key: str) -> bool:

@@ -19,6 +19,7 @@ from knative_embedded.admission.fielderrors import (
     out_of_bounds,
     via,
 )
+from knative_embedded.admission.names import complain_dns_1123_subdomain
 from knative_embedded.objects import Object, copy_of
 
 TIMEOUT_DEFAULT, TIMEOUT_MAX = 300, 600
@@ -30,11 +31,18 @@ _POD_FIELDS = {
     "serviceAccountName", "containers", "initContainers", "volumes", "imagePullSecrets", "enableServiceLinks",
     "automountServiceAccountToken", "securityContext",
 }  # fmt: skip
+_GATED_FIELDS = {
+    "affinity", "dnsConfig", "dnsPolicy", "hostAliases", "initContainers", "nodeSelector", "priorityClassName",
+    "runtimeClassName", "schedulerName", "securityContext", "shareProcessNamespace", "tolerations",
+    "topologySpreadConstraints",
+}  # fmt: skip
+_VOLUME_SOURCES = ("configMap", "emptyDir", "projected", "secret")
 _CONTAINER_FIELDS = {
     "name", "args", "command", "env", "workingDir", "envFrom", "image", "imagePullPolicy", "livenessProbe", "ports",
     "readinessProbe", "startupProbe", "resources", "securityContext", "terminationMessagePath",
     "terminationMessagePolicy", "volumeMounts",
 }  # fmt: skip
+_KNOWN_FIELDS = _REVISION_FIELDS | _POD_FIELDS | _GATED_FIELDS
 _HANDLERS = ("httpGet", "tcpSocket", "exec", "grpc")
 _IMAGE = re.compile(
     r"(?P<name>[a-z0-9.-]+(:\d+)?(/[a-z0-9_.-]+)*|[a-z0-9_.-]+(/[a-z0-9_.-]+)*)"
@@ -44,7 +52,7 @@ _IMAGE = re.compile(
 
 def default_revision_spec(spec: Object, *, creating: bool) -> Object:
     """The spec with Knative's defaults filled in."""
-    made = copy_of(spec)
+    made = _prune(spec)
     made.setdefault("containerConcurrency", 0)
     made["timeoutSeconds"] = made.get("timeoutSeconds") or TIMEOUT_DEFAULT
     if creating:
@@ -54,9 +62,20 @@ def default_revision_spec(spec: Object, *, creating: bool) -> Object:
         if not container.get("name"):
             container["name"] = "user-container" if len(containers) == 1 else f"user-container-{number}"
         container.setdefault("resources", {})
+        for port in container.get("ports") or []:
+            port.setdefault("protocol", "TCP")
         if len(containers) == 1 or container.get("ports"):
             _default_probe(container)
         _default_mounts(container, made.get("volumes") or [])
+    return made
+
+
+def _prune(spec: Object) -> Object:
+    """A copy without the fields that the schema does not have: the API server drops them before any webhook."""
+    made = {key: value for key, value in copy_of(spec).items() if key in _KNOWN_FIELDS}
+    for container in made.get("containers") or []:
+        for key in container.keys() - _CONTAINER_FIELDS:
+            del container[key]
     return made
 
 
@@ -82,7 +101,7 @@ def _default_mounts(container: Object, volumes: list[Object]) -> None:
 
 def find_unknown_fields(spec: Object) -> list[str]:
     """Fields of a spec and of its containers that Knative's schema does not have, as paths."""
-    found = sorted(spec.keys() - _POD_FIELDS - _REVISION_FIELDS)
+    found = sorted(spec.keys() - _KNOWN_FIELDS)
     for number, container in enumerate(spec.get("containers") or []):
         found += [f"containers[{number}].{field}" for field in sorted(container.keys() - _CONTAINER_FIELDS)]
     return found
@@ -90,8 +109,7 @@ def find_unknown_fields(spec: Object) -> list[str]:
 
 def validate_revision_spec(spec: Object) -> Errors:
     """All findings about a defaulted spec."""
-    unknown = find_unknown_fields(spec)
-    found = [disallowed(*unknown)] if unknown else []
+    found = _validate_gated(spec)
     timeout, concurrency = spec["timeoutSeconds"], spec["containerConcurrency"]
     if not 0 <= timeout <= TIMEOUT_MAX:
         found.append(out_of_bounds(timeout, 0, TIMEOUT_MAX, "timeoutSeconds"))
@@ -110,6 +128,21 @@ def validate_revision_spec(spec: Object) -> Errors:
     return found
 
 
+def _validate_gated(spec: Object) -> Errors:
+    """What is behind a feature flag, all of which are off."""
+    gated = sorted(field for field in _GATED_FIELDS & spec.keys() if spec[field])
+    inner = [f"securityContext.{field}" for field in sorted(spec.get("securityContext") or {})]
+    found = [disallowed(*gated, *inner)] if gated else []
+    if inits := spec.get("initContainers"):
+        found.append(
+            FieldError(f"pod spec support for init-containers is off, but found {len(inits)} init containers", ("",))
+        )
+    account = spec.get("serviceAccountName") or ""
+    if account and (complaint := complain_dns_1123_subdomain(account)):
+        found.append(invalid_value(account, "serviceAccountName", complaint))
+    return found
+
+
 def _validate_volumes(containers: list[Object], volumes: list[Object]) -> Errors:
     mounted = {mount.get("name") for one in containers for mount in one.get("volumeMounts") or []}
     found: Errors = []
@@ -120,6 +153,8 @@ def _validate_volumes(containers: list[Object], volumes: list[Object]) -> Errors
             found.append(FieldError(f'duplicate volume name "{name}"', (f"[{number}].name",)))
         if name not in mounted:
             found.append(FieldError(f'volume with name "{name}" not mounted', (f"[{number}].name",)))
+        if not volume.keys() & set(_VOLUME_SOURCES):
+            found.append(missing_one_of(*(f"[{number}].{source}" for source in _VOLUME_SOURCES)))
         seen.add(name)
     return found
 
@@ -130,8 +165,8 @@ def _validate_container(container: Object, volumes: set[Any]) -> Errors:
         found.append(FieldError('"queue-proxy" is a reserved container name', ("name",)))
     for number, variable in enumerate(container.get("env") or []):
         found += via(_validate_variable(variable), "env", f"[{number}]")
-    for number, source in enumerate(container.get("envFrom") or []):
-        found += via(_validate_env_from(source), "envFrom", f"[{number}]")
+    for source in container.get("envFrom") or []:
+        found += via(_validate_env_from(source), "envFrom")
     found += _validate_image(container.get("image") or "")
     found += via(_validate_ports(container.get("ports") or []), "ports")
     for number, mount in enumerate(container.get("volumeMounts") or []):
@@ -151,7 +186,7 @@ def _validate_variable(variable: Object) -> Errors:
         return [missing("name")]
     if name in RESERVED_ENV:
         return [FieldError(f'"{name}" is a reserved environment variable', ("name",))]
-    unknown = sorted((variable.get("valueFrom") or {}).keys() - {"configMapKeyRef", "secretKeyRef", "fieldRef"})
+    unknown = sorted((variable.get("valueFrom") or {}).keys() - {"configMapKeyRef", "secretKeyRef"})
     return via([disallowed(*unknown)], "valueFrom") if unknown else []
 
 

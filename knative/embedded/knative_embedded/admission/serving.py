@@ -30,7 +30,7 @@ def default_service(new: Object, old: Object | None) -> Object:
     spec = made["spec"]
     spec["traffic"] = spec.get("traffic") or [{"latestRevision": True, "percent": 100}]
     for target in spec["traffic"]:
-        target.setdefault("latestRevision", not target.get("revisionName"))
+        _default_target(target)
     return made
 
 
@@ -53,11 +53,16 @@ def default_revision(new: Object, old: Object | None) -> Object:
 
 
 def default_route(new: Object, _old: Object | None) -> Object:
-    """LatestRevision says whether a target floats."""
+    """LatestRevision says whether a target floats; without a percent it gets no share."""
     made = copy_of(new)
     for target in made.setdefault("spec", {}).setdefault("traffic", []):
-        target.setdefault("latestRevision", not target.get("revisionName"))
+        _default_target(target)
     return made
+
+
+def _default_target(target: Object) -> None:
+    target.setdefault("latestRevision", not target.get("revisionName"))
+    target.setdefault("percent", 0)
 
 
 def validate_service(new: Object, old: Object | None) -> Errors:

@@ -8,10 +8,15 @@ from collections.abc import Callable
 
 from knative_embedded.admission import core, eventing, ping, podspec, serving
 from knative_embedded.admission.fielderrors import Errors, render
-from knative_embedded.admission.names import complain_dns_1123_label, complain_dns_1123_subdomain
+from knative_embedded.admission.names import (
+    complain_dns_1123_label,
+    complain_dns_1123_subdomain,
+    complain_label_value,
+)
+from knative_embedded.admission.stamps import stamp, validate_stamps
 from knative_embedded.api import errors
 from knative_embedded.kinds import Kind
-from knative_embedded.objects import Object, meta, spec_of
+from knative_embedded.objects import Object, labels_of, meta, spec_of
 
 SERVING = "validation.webhook.serving.knative.dev"
 EVENTING = "validation.webhook.eventing.knative.dev"
@@ -51,8 +56,9 @@ def admit(kind: Kind, new: Object, old: Object | None, *, strict: bool = False) 
         return core.admit(kind, new, old)
     try:
         admitted = rules.default(new, old)
+        stamp(kind, admitted, old)
         _check_name(kind, admitted)
-        found = rules.validate(admitted, old)
+        found = rules.validate(admitted, old) + validate_stamps(admitted, old)
     except (AttributeError, TypeError, KeyError) as error:
         message = f"{kind.kind} in version {kind.version!r} cannot be handled as a {kind.kind}: {error}"
         raise errors.bad_request(message) from None
@@ -81,3 +87,7 @@ def _check_name(kind: Kind, thing: Object) -> None:
     if complaint := complain(name):
         message = f'Invalid value: "{name}": {complaint}'
         raise errors.invalid(kind, name, [("metadata.name", "FieldValueInvalid", message)])
+    for value in labels_of(thing).values():
+        if complaint := complain_label_value(value):
+            message = f'Invalid value: "{value}": {complaint}'
+            raise errors.invalid(kind, name, [("metadata.labels", "FieldValueInvalid", message)])

@@ -24,8 +24,9 @@ from knative_embedded.state.store import Store
 
 log = logging.getLogger(__name__)
 
+_JSON_PATCH = "application/json-patch+json"
 _PATCHES = {
-    "application/json-patch+json": patches.apply_json_patch,
+    _JSON_PATCH: patches.apply_json_patch,
     "application/merge-patch+json": patches.apply_merge_patch,
     "application/strategic-merge-patch+json": patches.apply_strategic_patch,
 }
@@ -153,11 +154,16 @@ class ApiServer:
             raise errors.unsupported_media_type(served)
         patch, apply = await _read_body(request), _PATCHES[content_type]
 
+        if content_type == _JSON_PATCH and not isinstance(patch, list):
+            what = "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+            raise errors.bad_request(f"error decoding patch: {what}")
+
         def change(old: Object) -> Any:
             try:
                 return apply(old, patch)
             except patches.PatchError as error:
-                message = f"the server rejected our request due to an error in our request: {error}"
+                log.info("%s %s: %s", request.method, request.url.path, error)
+                message = "the server rejected our request due to an error in our request"
                 raise errors.ApiError(422, "Invalid", message) from None
 
         return await self._verbs.update(address, change, write=write)

@@ -72,18 +72,30 @@ def conflict(kind: Kind, name: str, why: str = "") -> ApiError:
     return ApiError(409, "Conflict", message, _details(kind, name))
 
 
-def invalid(kind: Kind, name: str, causes: list[tuple[str, str, str]]) -> ApiError:
-    """Fields that the API server itself refuses: (field, cause's reason, message)."""
+def precondition_failed(kind: Kind, name: str, why: str) -> ApiError:
+    """The object to be deleted is not the one that was meant. Unlike other conflicts, it names the kind."""
+    found = {"name": name, "group": kind.group, "kind": kind.kind}
+    details = {key: value for key, value in found.items() if value}
+    message = f'Operation cannot be fulfilled on {kind.qualified_kind} "{name}": {why}'
+    return ApiError(409, "Conflict", message, details)
+
+
+def invalid(kind: Kind, name: str, causes: list[tuple[str, str, str]], *, of_resource: bool = False) -> ApiError:
+    """Fields that the API server itself refuses: (field, cause's reason, message).
+
+    `of_resource` says `services` where most checks say `Service`.
+    """
     parts = [f"{field}: {message}" for field, _, message in causes]
     text = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
     details = {
         "name": name,
         "group": kind.group,
-        "kind": kind.kind,
+        "kind": kind.plural if of_resource else kind.kind,
         "causes": [{"reason": reason, "message": message, "field": field} for field, reason, message in causes],
     }
     found = {key: value for key, value in details.items() if value}
-    return ApiError(422, "Invalid", f'{kind.qualified_kind} "{name}" is invalid: {text}', found)
+    what = kind.resource if of_resource else kind.qualified_kind
+    return ApiError(422, "Invalid", f'{what} "{name}" is invalid: {text}', found)
 
 
 def bad_request(message: str) -> ApiError:

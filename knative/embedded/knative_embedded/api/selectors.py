@@ -75,6 +75,6 @@ def _field_test(field: str, value: str, *, equal: bool) -> Predicate:
         leaf = field.removeprefix("involvedObject.")
         return lambda thing: (str((thing.get("involvedObject") or {}).get(leaf, "")) == value) is equal
     if field not in FIELDS:
-        raise ValueError(f'"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"')
+        raise ValueError(f"field label not supported: {field}")
     read = FIELDS[field]
     return lambda thing: (read(thing) == value) is equal

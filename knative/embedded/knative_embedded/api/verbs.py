@@ -41,7 +41,7 @@ class Preconditions:
                 why = (
                     f"the {label} in the precondition ({wanted}) does not match the {label} in record ({found}). {hint}"
                 )
-                raise errors.conflict(address.kind, address.name, why)
+                raise errors.precondition_failed(address.kind, address.name, why)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,15 +83,14 @@ class Verbs:
         """PUT: the whole object, at the version that the client has seen."""
         wanted = _placed(address, body)
         if name_of(wanted) != address.name:
-            message = f"the name of the object ({name_of(wanted)}) does not match the name on the URL ({address.name})"
-            raise errors.bad_request(message)
+            raise _misnamed(wanted, address)
         if not meta(wanted).get("resourceVersion") and address.kind.plural not in _UNCONDITIONAL:
             cause = (
                 "metadata.resourceVersion",
                 "FieldValueInvalid",
                 "Invalid value: 0: must be specified for an update",
             )
-            raise errors.invalid(address.kind, address.name, [cause])
+            raise errors.invalid(address.kind, address.name, [cause], of_resource=True)
         return await self.update(address, lambda _old: wanted, write=write)
 
     async def update(self, address: Address, change: Change, *, write: Write) -> Object:
@@ -103,7 +102,7 @@ class Verbs:
                 raise errors.bad_request("the patched object is no object")
             wanted = _placed(address, wanted)
             if name_of(wanted) != address.name:
-                raise errors.bad_request("the name of an object cannot be changed")
+                raise _misnamed(wanted, address)
             _check_version(address, old, wanted)
             if address.subresource == "status":
                 return make_status_updated(old, wanted)
@@ -158,6 +157,11 @@ def _placed(address: Address, body: Object) -> Object:
     else:
         metadata.pop("namespace", None)
     return placed
+
+
+def _misnamed(wanted: Object, address: Address) -> errors.ApiError:
+    message = f"the name of the object ({name_of(wanted)}) does not match the name on the URL ({address.name})"
+    return errors.bad_request(message)
 
 
 def _check_version(address: Address, old: Object, wanted: Object) -> None:

@@ -84,6 +84,8 @@ def make_revision(configuration: Object, now: dt.datetime) -> Object:
             owned[key] = labels_of(configuration)[key]
     routes = annotations_of(configuration).get(labels.ROUTES)
     routed = {labels.ROUTING_STATE_MODIFIED: timestamp(now)}
+    if modifier := annotations_of(configuration).get(labels.LAST_MODIFIER):
+        routed[labels.CREATOR] = modifier
     if routes:
         owned[labels.ROUTING_STATE] = "active"
         routed[labels.ROUTES] = routes

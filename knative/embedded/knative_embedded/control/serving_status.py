@@ -21,7 +21,7 @@ from knative_embedded.control.conditions import (
     make_status,
     read_verdict,
 )
-from knative_embedded.control.hosts import Addresses, is_cluster_local, local_url, route_url
+from knative_embedded.control.hosts import Addresses, local_url, route_url
 from knative_embedded.objects import (
     Object,
     annotations_of,
@@ -36,6 +36,8 @@ from knative_embedded.objects import (
 )
 from knative_embedded.pods.runner import Facts
 
+_UNRESOLVED = ("kind.local/", "ko.local/", "dev.local/")
+
 
 def make_revision_status(revision: Object, facts: Facts, now: dt.datetime) -> Object:
     """Ready once a pod has passed its probe, or at once with initial-scale 0; Active while a pod is there."""
@@ -46,8 +48,10 @@ def make_revision_status(revision: Object, facts: Facts, now: dt.datetime) -> Ob
         healthy = deny(facts.problem.reason, str(facts.problem))
         available = doubt("ResolvingDigests")
     elif facts.failure is not None:
-        healthy = deny(facts.failure.reason, str(facts.failure))
-        available = TRUE if initialised else doubt("Deploying")
+        failed = deny(facts.failure.reason, str(facts.failure))
+        healthy, available = failed, TRUE if initialised else doubt("Deploying")
+        if not initialised and not facts.failure.reason.startswith("ExitCode"):
+            healthy, available = doubt("Deploying"), failed
     elif not initialised:
         available, healthy = doubt("Deploying"), UNKNOWN
     dependents = {"ContainerHealthy": healthy, "ResourcesAvailable": available}
@@ -57,9 +61,16 @@ def make_revision_status(revision: Object, facts: Facts, now: dt.datetime) -> Ob
     if facts.wanted and not facts.awake:
         active = doubt("Queued", "Requests to the target are being buffered as resources are provisioned.")
     containers = spec_of(revision)["containers"]
-    fields = {"containerStatuses": [{"name": one["name"], "imageDigest": one["image"]} for one in containers]}
+    fields = {"containerStatuses": [_container_status(one) for one in containers]}
     status = make_status(revision, make_conditions(revision, dependents, {"Active": active}, now), fields)
     return status | {"actualReplicas": facts.awake, "desiredReplicas": facts.wanted}
+
+
+def _container_status(container: Object) -> Object:
+    """Registries that Knative does not ask for digests have none here either."""
+    image = str(container["image"])
+    resolved = {} if image.startswith(_UNRESOLVED) else {"imageDigest": image}
+    return {"name": container["name"], **resolved}
 
 
 def newest_first(revisions: list[Object]) -> list[Object]:
@@ -102,6 +113,10 @@ class Neighbours:
     revision: Callable[[str], Object | None]
 
 
+_NO_TLS = Verdict(Truth.TRUE, "TLSNotEnabled", "external-domain-tls is not enabled")
+_NO_INGRESS = doubt("IngressNotConfigured", "Ingress has not yet been reconciled.")
+
+
 def make_route_status(route: Object, neighbours: Neighbours, addresses: Addresses, now: dt.datetime) -> Object:
     """The URL, the resolved traffic, and whether all of it is assigned; what cannot be assigned keeps the old."""
     resolved, verdict = [], TRUE
@@ -112,14 +127,10 @@ def make_route_status(route: Object, neighbours: Neighbours, addresses: Addresse
         resolved.append(_observed_target(route, target, name, addresses))
     if verdict is not TRUE:
         resolved = status_of(route).get("traffic") or []
-    ingress = TRUE if verdict is TRUE or resolved else UNKNOWN
-    message = (
-        "TLS is not enabled for cluster-local" if is_cluster_local(route) else "external-domain-tls is not enabled"
-    )
     dependents = {
         "AllTrafficAssigned": verdict,
-        "CertificateProvisioned": Verdict(Truth.TRUE, "TLSNotEnabled", message),
-        "IngressReady": ingress,
+        "CertificateProvisioned": _NO_TLS if resolved else UNKNOWN,
+        "IngressReady": TRUE if verdict is TRUE else _NO_INGRESS,
     }
     fields = {
         "url": route_url(addresses, route),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from knative_embedded import labels
-from knative_embedded.objects import Object, labels_of, name_of, namespace_of, spec_of, uid_of
+from knative_embedded.objects import Object, labels_of, name_of, spec_of
 from knative_embedded.pods.images import Image, find_image
 
 INHERITED = ("PATH", "LANG", "LANGUAGE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -103,7 +103,7 @@ def _declared_env(revision: Object, container: Object, place: Place, find: Find)
     for variable in container.get("env") or []:
         origin = variable.get("valueFrom")
         if origin:
-            value = _read_value(revision, place, origin, find)
+            value = _read_value(origin, find)
             if value is not None:
                 env[variable["name"]] = value
         else:
@@ -128,9 +128,7 @@ def _read_source(source: Object, find: Find) -> dict[str, str]:
     return _texts(plural, found)
 
 
-def _read_value(revision: Object, place: Place, origin: Object, find: Find) -> str | None:
-    if field := origin.get("fieldRef"):
-        return _read_field(revision, place, field["fieldPath"])
+def _read_value(origin: Object, find: Find) -> str | None:
     plural = "secrets" if origin.get("secretKeyRef") else "configmaps"
     reference = origin.get("secretKeyRef") or origin["configMapKeyRef"]
     found = find(plural, reference["name"])
@@ -154,20 +152,6 @@ def _texts(plural: str, thing: Object) -> dict[str, str]:
     if plural == "secrets":
         return {key: base64.b64decode(value).decode("utf-8", "replace") for key, value in data.items()}
     return data
-
-
-def _read_field(revision: Object, place: Place, path: str) -> str:
-    fields = {
-        "metadata.name": place.pod,
-        "metadata.namespace": namespace_of(revision),
-        "metadata.uid": uid_of(revision),
-        "status.podIP": "127.0.0.1",
-        "status.hostIP": "127.0.0.1",
-        "spec.serviceAccountName": str(spec_of(revision).get("serviceAccountName", "default")),
-    }
-    if path not in fields:
-        raise CannotRun("CreateContainerConfigError", f"the embedded runtime cannot resolve fieldRef {path}")
-    return fields[path]
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
