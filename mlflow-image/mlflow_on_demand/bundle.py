@@ -15,7 +15,7 @@ from threading import Lock
 from typing import IO, BinaryIO
 
 from mlflow_on_demand.errors import ChecksumMismatch, ObjectMissing
-from mlflow_on_demand.stores import CHUNK, Store
+from mlflow_on_demand.store import CHUNK, Store
 
 _FIRST_TIME = (1980, 1, 1, 0, 0, 0)
 _READ_AHEAD = 256 * 1024

@@ -24,7 +24,8 @@ from mlflow_on_demand.snapshot import (
     publish_object,
 )
 from mlflow_on_demand.snapshot_build import SnapshotBuild
-from mlflow_on_demand.stores import Store, StoredObject, open_store, split_uri
+from mlflow_on_demand.store import Store, StoredObject
+from mlflow_on_demand.stores import open_store, split_uri
 from mlflow_on_demand.tarballs import TarballName, parse_tarball_name
 from mlflow_on_demand.unpack import Limits
 

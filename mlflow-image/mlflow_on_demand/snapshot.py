@@ -13,7 +13,8 @@ from typing import BinaryIO
 
 from mlflow_on_demand.errors import ChecksumMismatch, ManifestError, ObjectMissing
 from mlflow_on_demand.records import from_json, to_json
-from mlflow_on_demand.stores import CHUNK, Store, StoredObject, open_store
+from mlflow_on_demand.store import CHUNK, Store, StoredObject
+from mlflow_on_demand.stores import open_store
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -21,7 +21,7 @@ from mlflow_on_demand.intake import Intake, RunTaken, TarballTaken
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
 from mlflow_on_demand.records import to_json
 from mlflow_on_demand.snapshot import FORMAT, Experiment, Lost, Manifest, Objective, ObjectRef, Source, refer
-from mlflow_on_demand.stores import CHUNK
+from mlflow_on_demand.store import CHUNK
 from mlflow_on_demand.summary import find_best, make_summary
 from mlflow_on_demand.tarballs import TarballName, missing_serials
 from mlflow_on_demand.unpack import Limits

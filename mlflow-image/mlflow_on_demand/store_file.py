@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mlflow_on_demand.errors import AccessDenied, ObjectMissing, PreconditionFailed, StoreError, StoreUnavailable
-from mlflow_on_demand.stores import CHUNK, StoredObject
+from mlflow_on_demand.store import CHUNK, StoredObject
 
 _UNFINISHED = ".unfinished-"
 

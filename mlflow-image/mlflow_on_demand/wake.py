@@ -18,7 +18,7 @@ from mlflow_on_demand.mlflow_facts import schema_revision
 from mlflow_on_demand.settings import ServerSettings
 from mlflow_on_demand.snapshot import Manifest, download_database, find_manifest, open_snapshot_store
 from mlflow_on_demand.stage import Progress, Stage, Status
-from mlflow_on_demand.stores import Store
+from mlflow_on_demand.store import Store
 
 _log = logging.getLogger(__name__)
 

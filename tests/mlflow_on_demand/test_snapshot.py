@@ -25,7 +25,8 @@ from mlflow_on_demand.snapshot import (
     publish_object,
     refer,
 )
-from mlflow_on_demand.stores import Store, open_store
+from mlflow_on_demand.store import Store
+from mlflow_on_demand.stores import open_store
 
 names = st.text(max_size=20).filter(lambda text: text.isprintable())
 

@@ -18,7 +18,8 @@ from mlflow_on_demand.errors import (
     StoreUnavailable,
     StoreUriError,
 )
-from mlflow_on_demand.stores import Store, open_store, split_uri
+from mlflow_on_demand.store import Store
+from mlflow_on_demand.stores import open_store, split_uri
 
 BIG = bytes(range(256)) * 80_000  # 20 MB: more than one part of an S3 upload
 
