@@ -9,8 +9,8 @@ from bigpanda_mlflow.events import Outcome
 from bigpanda_mlflow.wire import write_outcome
 
 _TIMEOUT = (3.05, 75)
-"""Seconds to connect, to answer: with the in-memory channel the broker answers only when its triggers' functions
-have.
+"""Seconds to connect, to answer: with the in-memory channel the broker answers only when its triggers' functions have
+(Eventing 1.15, pkg/reconciler/inmemorychannel/dispatcher: its fan-out is synchronous).
 """
 
 
