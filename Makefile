@@ -56,6 +56,12 @@ test: $(READY)  ## Run the tests, against real servers and a real browser (ARGS=
 	@tests/install-debian-packages
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: e2e
+e2e: $(READY) image  ## Run the tests on the cluster of the current kubeconfig (see tests/support/real_cluster.py; ARGS="-k name" chooses)
+	@tests/install-debian-packages chromium kubectl skopeo
+	@mlflow-image/make-images tests/cluster/images/Containerfile .venv/bin s3
+	@PYTHONPATH=tests $(BIN)/python -m support.e2e $(ARGS)
+
 .PHONY: check
 check: $(READY)  ## Lint, types, layers, and documentation against the code
 	$(BIN)/ruff check .
@@ -68,6 +74,12 @@ check: $(READY)  ## Lint, types, layers, and documentation against the code
 bench: $(READY)  ## Measure: each figure beside its alternative in the same run
 	@tests/install-debian-packages
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+.PHONY: bench-cluster
+bench-cluster: $(READY) image  ## Measure on the cluster of the current kubeconfig, beside stock MLflow (HELLO_IMAGE: its hello-world)
+	@tests/install-debian-packages kubectl skopeo
+	@mlflow-image/make-images tests/cluster/images/Containerfile .venv/bin s3
+	@PYTHONPATH=tests $(BIN)/python -m bench.cluster $(ARGS)
 
 .PHONY: docs
 docs: $(READY)  ## Write the tables of README that are made from code
