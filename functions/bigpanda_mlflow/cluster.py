@@ -186,6 +186,11 @@ def _translated() -> Iterator[None]:
             raise ClusterConflict(sentence) from None
         if error.status in {400, 422}:
             raise Permanent(f"the cluster refuses it: {sentence}") from None
+        if error.status == 403:
+            # The deployment's fault, not the event's: given up at once, it would be lost for a Role that is one verb
+            # short; delivered again, it is carried out as soon as somebody has given the right. The API server's
+            # sentence names account, verb and resource.
+            raise Transient(f"the cluster forbids it, until an operator allows it: {sentence}") from None
         raise Transient(f"the cluster's API answered {error.status}: {sentence}") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise Transient(f"the cluster's API cannot be reached ({_cause(error)})") from None

@@ -10,7 +10,7 @@ answer with another 4xx, and a passing fault with 503.
     │   ├── NotFound         404: for people only, since a broker would try again
     │   ├── MethodNotAllowed the method means nothing there: 405
     │   └── Unauthorized     the bearer token is missing or wrong: 401
-    ├── Transient            something this event depends on is away: 503, the broker asks again
+    ├── Transient            something this event depends on is away, or not allowed yet: 503, the broker asks again
     └── ClusterConflict      the object is not what was read: read, plan and apply again (never leaves a handler)
 """
 

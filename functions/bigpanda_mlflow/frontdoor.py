@@ -80,8 +80,8 @@ class FrontDoor:
         event = read_event(headers, body, ACCEPTED, datetime.now(UTC))
         if event.type is not EventType.RELEASE:
             check_request(event.data, settings)
-        assert settings.sink is not None  # from_environment
-        forward(settings.sink, {name: headers[name] for name in headers if _PASSED_ON.fullmatch(name.lower())}, body)
+        # Not the caller's Authorization: it opens this door, and is nobody else's business.
+        forward(settings, {name: headers[name] for name in headers if _PASSED_ON.fullmatch(name.lower())}, body)
         seconds = read_wait(request.headers.get("Prefer", ""))
         outcome = None if event.type is EventType.RESULTS else _wait(event, self._platform.context, seconds)
         response = Response(status=202) if outcome is None else reply(outcome)

@@ -171,10 +171,8 @@ def _announce(context: Context) -> None:
     }
     if not endings:
         return
-    if context.settings.sink is None:
-        raise Transient("K_SINK is not set: nobody can be told of the pages that ended")
     for task, stone in endings.items():
-        send(context.settings.sink, _expired(f"{stone.last.id}:expired", task, stone.reason, stone.ended_at))
+        send(context.settings, _expired(f"{stone.last.id}:expired", task, stone.reason, stone.ended_at))
     _again_on_conflict(lambda: context.cluster.change_tombstones(lambda data: mark_announced(data, endings)))
 
 

@@ -75,7 +75,11 @@ class Settings(BaseModel):
     sink: Annotated[str, Field(pattern=r"^https?://[!-~]+$")] | None = Field(
         default=None, alias="K_SINK", description="address of the broker, for functions that send more than a reply"
     )
-
+    sink_token_file: Annotated[str, Field(pattern=r"^/[!-~]+$")] | None = Field(
+        default=None,
+        alias="K_SINK_TOKEN_FILE",
+        description="file with the token that a broker with OIDC asks for, read anew for each event",
+    )
     front_tokens: Annotated[tuple[SecretStr, ...], BeforeValidator(_split)] = Field(
         default=(),
         alias="BIGPANDA_FRONT_TOKENS",

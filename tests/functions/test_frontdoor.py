@@ -1,6 +1,7 @@
 """What the front door decides, apart from HTTP."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from bigpanda_mlflow.settings import Settings
 from bigpanda_mlflow.taskstatus import TaskState, TaskStatus
 from support.builders import ENVIRONMENT, NOW, SETTINGS, TASK, visualize_event
 from support.laptop import make_request
+from support.sink import Sink
 
 TOKENS = (SecretStr("current"), SecretStr("next"))
 EVENT = visualize_event()
@@ -92,6 +94,25 @@ def test_what_the_broker_has_not_taken_is_never_called_accepted() -> None:
     answer = FrontDoor(Platform(nowhere))(Request(environ))
     assert answer.status_code == 503
     assert "broker" in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("own", [None, "own.token.file"])
+def test_the_callers_token_stays_at_the_door(tmp_path: Path, own: str | None) -> None:
+    file = tmp_path / "token"
+    file.write_text(own or "")
+    sink = Sink()
+    door = {"sink": sink.url, "front_tokens": TOKENS, "sink_token_file": str(file) if own else None}
+    headers, body = make_request("results", data={"jeditaskid": 1})
+    headers |= {"Authorization": "Bearer next", "Cookie": "a=b", "Proxy-Authorization": "Bearer next"}
+    environ = create_environ(method="POST", headers=headers, data=body)
+    answer = FrontDoor(Platform(SETTINGS.model_copy(update=door)))(Request(environ))
+    sink.close()
+    assert answer.status_code == 202
+    (passed,) = sink.headers
+    assert passed.get("authorization") == (f"Bearer {own}" if own else None)
+    assert "next" not in repr(passed)
+    assert "cookie" not in passed
+    assert passed["ce-id"] == headers["ce-id"]
 
 
 def test_tokens_never_show() -> None:

@@ -1,10 +1,9 @@
 """The handlers against a real API server, with others writing at the same time and faults in between."""
 
 import dataclasses
-import http.server
 import threading
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,53 +23,12 @@ from embedded.kit import write_images
 from mlflow_on_demand import snapshot
 from mlflow_on_demand.errors import AccessDenied, StoreUnavailable
 from support.builders import ENVIRONMENT, visualize_event
+from support.scenes import MANIFEST, Clock, interrupted
+from support.sink import Sink
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 SERVICES = "/apis/serving.knative.dev/v1/namespaces/bigpanda/services"
-
-
-class Sink:
-    """A broker's ingress, as far as a sender sees it: takes events, or answers `status`."""
-
-    def __init__(self) -> None:
-        self.status = 202
-        self.taken: list[str] = []
-        sink = self
-
-        class Answer(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["content-length"]))
-                if sink.status == 202:
-                    sink.taken.append(f"{self.headers['ce-type']} {self.headers['ce-subject']} {self.headers['ce-id']}")
-                self.send_response(sink.status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}/"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC).replace(microsecond=0)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture(scope="module")
@@ -124,23 +82,6 @@ def ping(context: Context) -> None:
 def find(context: Context, task: int) -> TaskService | None:
     raw = context.cluster.get_service(service_name(task))
     return None if raw is None else read_service(raw)
-
-
-def interrupted(context: Context, method: str, meanwhile: Callable[[], object]) -> Context:
-    """The same context, in which somebody else acts just before the next call of the cluster's `method`."""
-
-    class Interrupted(Cluster):
-        def __init__(self) -> None:
-            self.__dict__.update(vars(context.cluster))
-            self.waiting = [meanwhile]
-
-        def __getattribute__(self, name: str) -> Any:
-            waiting = object.__getattribute__(self, "__dict__")["waiting"] if name == method else []
-            if waiting:
-                waiting.pop()()
-            return super().__getattribute__(name)
-
-    return dataclasses.replace(context, cluster=Interrupted())
 
 
 def test_ready_says_where_and_until_when(context: Context) -> None:
@@ -301,30 +242,6 @@ def test_the_objective_of_an_older_event_does_not_linger(context: Context) -> No
     raw = context.cluster.get_service("task-60")
     assert raw is not None
     assert labels.OBJECTIVE not in raw["metadata"]["annotations"]
-
-
-MANIFEST = snapshot.Manifest(
-    format=1,
-    jeditaskid=50,
-    mlflow_version="3.17.2",
-    schema_revision="r",
-    digest="d1",
-    database=snapshot.ObjectRef("a", 1, "a"),
-    bundle=snapshot.ObjectRef("b", 1, "b"),
-    summary=snapshot.ObjectRef("c", 1, "c"),
-    sources=(),
-    lost=(snapshot.Lost("x.tgz", "is cut short"),),
-    missing_serials=(),
-    experiments=(snapshot.Experiment("1", "seg", "seg", 2),),
-    runs=2,
-    points=2,
-    metric_points=9,
-    damaged_lines=0,
-    objective=None,
-    best=None,
-    metrics=(),
-    params=(),
-)
 
 
 def results_event(context: Context, task: int, artifacts: list[str] | None = None) -> Event[Results]:

@@ -29,6 +29,7 @@ def test_the_required_four_are_enough() -> None:
         ("BIGPANDA_MAX_EVENT_BYTES", "lots"),
         ("BIGPANDA_NAMESPACE", "Big Panda"),
         ("K_SINK", "broker"),
+        ("K_SINK_TOKEN_FILE", "eyJhbGciOiJSUzI1NiJ9.a.b"),
     ],
 )
 def test_a_wrong_variable_is_named_and_its_value_kept_back(variable: str, value: str) -> None:

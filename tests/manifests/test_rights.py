@@ -1,6 +1,7 @@
 """Who may do what: a function what its code calls, a page nothing, the network no more than it must."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +9,19 @@ from bigpanda_laptop.deploy import read_manifests
 from bigpanda_mlflow import labels
 from bigpanda_mlflow.resources import make_service
 from support.builders import SETTINGS, visualize_event
-from support.cluster_calls import Call, calls_of
-from support.manifests import KNATIVE, PLATFORMS, functions, of_kind, overlay
+from support.cluster_calls import Call, calls_of, posts
+from support.manifests import (
+    KNATIVE,
+    OVERLAYS,
+    PLATFORMS,
+    Resource,
+    container,
+    functions,
+    kustomize,
+    of_kind,
+    overlay,
+    with_component,
+)
 
 
 @pytest.mark.parametrize("function", sorted(functions(tuple(read_manifests(KNATIVE / "base")))))
@@ -57,3 +69,50 @@ def test_the_network_policies_choose_all_pods_and_the_pages(name: str) -> None:
     dns, store = policies["pages"]["egress"]
     assert {port["port"] for port in dns["ports"]} == {53, 5353}
     assert all(set(peer) == {"ipBlock"} for peer in store["to"])
+
+
+def oidc(tmp_path: Path) -> tuple[Resource, ...]:
+    return with_component(tmp_path, "rbac", "oidc")
+
+
+def tokens_of(service: Resource) -> dict[str, Resource]:
+    """The projected ServiceAccount tokens of a function, by the paths under which its container sees them."""
+    volumes = {one["name"]: one for one in service["spec"]["template"]["spec"]["volumes"] if "projected" in one}
+    return {
+        f"{mount['mountPath']}/{source['serviceAccountToken']['path']}": source["serviceAccountToken"]
+        for mount in container(service)["volumeMounts"]
+        for source in volumes.get(mount["name"], {"projected": {"sources": []}})["projected"]["sources"]
+    }
+
+
+def test_who_posts_by_itself_has_a_token_for_the_broker_and_nobody_else(tmp_path: Path) -> None:
+    objects = oidc(tmp_path)
+    (broker,) = of_kind(objects, "Broker").values()
+    audience = f"eventing.knative.dev/broker/{broker['metadata']['namespace']}/{broker['metadata']['name']}"
+    for name, service in functions(objects).items():
+        environment = {one["name"]: one["value"] for one in container(service).get("env", [])}
+        tokens = tokens_of(service)
+        assert list(tokens) == [environment[name] for name in ["K_SINK_TOKEN_FILE"] if name in environment]
+        assert [token["audience"] for token in tokens.values()] == ([audience] if posts(name) else [])
+        without = container(functions(kustomize(KNATIVE / "base"))[name]).get("env", [])
+        assert [one for one in container(service).get("env", []) if one["name"] != "K_SINK_TOKEN_FILE"] == without
+
+
+def test_the_policy_names_all_who_post_and_all_whose_replies_are_events(tmp_path: Path) -> None:
+    objects = oidc(tmp_path)
+    (policy,) = of_kind(objects, "EventPolicy").values()
+    assert [one["ref"]["name"] for one in policy["spec"]["to"]] == list(of_kind(objects, "Broker"))
+    accounts = {name: one["spec"]["template"]["spec"]["serviceAccountName"] for name, one in functions(objects).items()}
+    senders = {f"system:serviceaccount:bigpanda:{account}" for name, account in accounts.items() if posts(name)}
+    assert {one["sub"] for one in policy["spec"]["from"] if "sub" in one} == senders
+    triggers = {(one["ref"]["kind"], one["ref"]["name"]) for one in policy["spec"]["from"] if "ref" in one}
+    assert triggers == {("Trigger", name) for name in of_kind(objects, "Trigger")}
+
+
+def test_the_switch_is_the_clusters_and_in_no_overlay(tmp_path: Path) -> None:
+    features = of_kind(oidc(tmp_path), "ConfigMap")["config-features"]
+    assert (features["metadata"]["namespace"], features["data"]) == (
+        "knative-eventing",
+        {"authentication-oidc": "enabled"},
+    )
+    assert all("authentication-oidc" not in str(overlay(name)) for name in OVERLAYS)

@@ -39,6 +39,16 @@ def calls_of(function: str) -> set[Call]:
     return {_call(name) for name in requests}
 
 
+def posts(function: str) -> bool:
+    """Whether the entry point's code can post to the broker by itself."""
+    return any(
+        node.id in {"send", "forward"}
+        for module, name in _imports(function)
+        for node in _named(_definitions(module), name)
+        if isinstance(node, ast.Name)
+    )
+
+
 def _imports(function: str) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse((FUNCTIONS / f"{function}.py").read_text())):
         if isinstance(node, ast.ImportFrom) and (module := (node.module or "").rpartition(".")[2]) in _ENTRIES:
@@ -59,7 +69,15 @@ def _definitions(module: str) -> Definitions:
 
 def _reached(defined: Definitions, start: str, owners: tuple[str, ...]) -> set[str]:
     """Attributes of any `….<owner>` that are used by `start` and by all of its module that it names."""
-    found: set[str] = set()
+    return {
+        node.attr
+        for node in _named(defined, start)
+        if isinstance(node, ast.Attribute) and _last_name(node.value) in owners
+    }
+
+
+def _named(defined: Definitions, start: str) -> Iterator[ast.AST]:
+    """All that stands in `start` and in what it names of its module, and so on."""
     seen: set[str] = set()
     waiting = [start]
     while waiting:
@@ -68,13 +86,11 @@ def _reached(defined: Definitions, start: str, owners: tuple[str, ...]) -> set[s
             continue
         seen.add(name)
         for node in (inner for one in defined.get(name, []) for inner in ast.walk(one)):
+            yield node
             if isinstance(node, ast.Name):
                 waiting.append(node.id)
-            elif isinstance(node, ast.Attribute):
-                owner = _last_name(node.value)
-                found |= {node.attr} if owner in owners else set()
-                waiting += [node.attr] if owner == "self" else []
-    return found
+            elif isinstance(node, ast.Attribute) and _last_name(node.value) == "self":
+                waiting.append(node.attr)
 
 
 def _last_name(node: ast.expr) -> str:

@@ -31,14 +31,14 @@ def overlay(name: str) -> tuple[Resource, ...]:
     return kustomize(KNATIVE / "overlays" / name)
 
 
-def with_component(folder: Path, name: str) -> tuple[Resource, ...]:
-    """The base and one component, with production's values: a component is no whole by itself."""
+def with_component(folder: Path, *names: str) -> tuple[Resource, ...]:
+    """The base and one component (or several), with production's values: a component is no whole by itself."""
     values = (KNATIVE / "overlays/production/values.yaml").read_text()
     (folder / "values.yaml").write_text(values)
     outside = Path(*[".."] * (len(folder.resolve().parts) - 1)) / KNATIVE.resolve().relative_to("/")
     kustomization = {
         "resources": [str(outside / "base"), "values.yaml"],
-        "components": [str(outside / "components" / name)],
+        "components": [str(outside / "components" / name) for name in names],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     return kustomize(folder.resolve())
