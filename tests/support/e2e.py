@@ -27,8 +27,9 @@ def main() -> None:
         "CONTRACT_IMAGE": images["functions"],
         **{f"E2E_IMAGE_{name.upper()}": image for name, image in images.items()},
     }
-    chosen = ["tests/cluster", "tests/contract", "-k", "not embedded", *sys.argv[1:]]
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *chosen])
+    named = any(argument.startswith("tests/") for argument in sys.argv[1:])
+    suites = [] if named else ["tests/cluster", "tests/contract"]
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", "-k", "not embedded", *suites, *sys.argv[1:]])
 
 
 def push_images(registry: str, *names: str) -> dict[str, str]:
