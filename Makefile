@@ -63,12 +63,15 @@ e2e: $(READY) image  ## Run the tests on the cluster of the current kubeconfig (
 	@PYTHONPATH=tests $(BIN)/python -m support.e2e $(ARGS)
 
 .PHONY: check
-check: $(READY)  ## Lint, types, layers, and documentation against the code
+check: $(READY)  ## Lint, types, layers, and that every overlay renders
+	@tests/install-debian-packages kubectl
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests
 	$(BIN)/lint-imports --no-logo
+	@command -v kubectl >/dev/null || { echo "kubectl is missing, so no overlay was rendered"; exit 0; }; \
+	for overlay in laptop production okd okd/operator; do kubectl kustomize knative/overlays/$$overlay >/dev/null || exit 1; done
 
 .PHONY: bench
 bench: $(READY)  ## Measure: each figure beside its alternative in the same run

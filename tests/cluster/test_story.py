@@ -108,6 +108,19 @@ def test_events_survive_the_death_of_a_function(platform: Platform, function: st
     until(lambda: platform.ask(task).get("state") == "ready", 180, f"task {task} is ready")
 
 
+def test_a_deleted_function_is_back_when_the_overlay_is_applied_again(platform: Platform) -> None:
+    kubectl("-n", NAMESPACE, "delete", "ksvc", "visualize", "--wait=true")
+    platform.apply()
+    answer = platform.send("wait=60", jeditaskid=13)
+    assert (answer.status_code, answer.headers.get("ce-type")) == READY, answer.text
+
+
+def test_applying_the_overlay_again_changes_nothing(platform: Platform) -> None:
+    before = kubectl("-n", NAMESPACE, "get", "revisions", "-o", "name")
+    platform.apply()
+    assert kubectl("-n", NAMESPACE, "get", "revisions", "-o", "name") == before
+
+
 def test_after_its_lifetime_it_ends_and_its_address_is_gone(platform: Platform) -> None:
     patch = json.dumps({"spec": {"schedule": "* * * * *"}})
     kubectl("-n", NAMESPACE, "patch", "pingsource", "expire", "--type=merge", "-p", patch)

@@ -34,7 +34,15 @@ class Platform:
     """What a test asks of the deployed platform."""
 
     target: Target
+    overlay: Path
     token: str = dataclasses.field(repr=False)
+
+    def apply(self) -> None:
+        """The overlay, as `make deploy` applies it; returns when all is ready."""
+        field_manager = "--field-manager=bigpanda-mlflow"
+        kubectl("apply", "--server-side", "--force-conflicts", field_manager, "-k", str(self.overlay))
+        for kind in ("broker", "ksvc", "trigger", "pingsource"):
+            kubectl("-n", NAMESPACE, "wait", kind, "--all", "--for=condition=Ready", f"--timeout={READY_SECONDS}")
 
     def url(self, service: str) -> str:
         return f"http://{self.target.host(service, NAMESPACE)}"
@@ -83,13 +91,10 @@ def deployed(target: Target, images: Images, stores: dict[str, str], folder: Pat
     Gone afterwards, and Knative's settings are as before.
     """
     overlay = write_overlay(folder, target, images)
-    token = secrets.token_urlsafe(32)
+    platform = Platform(target, overlay, secrets.token_urlsafe(32))
     with knative_settings_kept(), temporary_namespace(NAMESPACE):
-        apply(*make_secrets(stores, token))
-        kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=bigpanda-mlflow", "-k", str(overlay))
-        for kind in ("broker", "ksvc", "trigger", "pingsource"):
-            kubectl("-n", NAMESPACE, "wait", kind, "--all", "--for=condition=Ready", f"--timeout={READY_SECONDS}")
-        platform = Platform(target, token)
+        apply(*make_secrets(stores, platform.token))
+        platform.apply()
         until(lambda: platform.get("front", "/health").status_code == 204, 60, "the ingress knows the front door")
         yield platform
 
