@@ -18,9 +18,9 @@ from support.real_platform import Images, Platform, deployed
 from support.real_storage import s3_in_cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def target() -> Target:
-    """How the cluster is reached."""
+    """How the cluster is reached: without one, no test here runs."""
     if "KNATIVE_INGRESS" not in os.environ:
         lacking("no real cluster is named: run make e2e")
     return find_target()

@@ -19,9 +19,10 @@ from bigpanda_mlflow.resources import make_service
 from bigpanda_mlflow.settings import Settings
 from support.builders import ENVIRONMENT, SETTINGS, visualize_event
 from support.cluster_calls import Call
-from support.impersonation import SECONDS, Accounts, connect, rights_of
+from support.impersonation import Accounts, rights_of
 from support.laptop import until
 from support.manifests import with_component
+from support.real_cluster import SECONDS, connect
 from support.rights_scenes import SCENES, Scene, Stage, told
 from support.scenes import Clock
 from support.sink import Sink

@@ -6,56 +6,20 @@ server decides as it would for a Pod with that account's token.
 
 import contextlib
 import copy
-import json
-import os
 import secrets
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kubernetes import client, config
+from kubernetes import client
 
 from bigpanda_mlflow import labels
 from support.cluster_calls import Call
 from support.laptop import until
 from support.manifests import Resource, of_kind
-from support.need import lacking
+from support.real_cluster import SECONDS, apply, connect, disconnect, moved
 
-SECONDS = 120.0
-_KINDS = {"Namespace", "ServiceAccount", "Role", "RoleBinding", "ConfigMap"}
-
-
-def connect(account: str | None = None) -> client.ApiClient:
-    """A client of the kubeconfig's cluster: as its user, or on behalf of a ServiceAccount `<namespace>:<name>`."""
-    if "KNATIVE_INGRESS" not in os.environ:
-        lacking(
-            "no cluster: tests/cluster needs KUBECONFIG and KNATIVE_INGRESS of one with Knative Serving and Eventing"
-        )
-    api = config.new_client_from_config(os.environ.get("KUBECONFIG"))
-    if account is not None:
-        api.set_default_header("Impersonate-User", f"system:serviceaccount:{account}")
-    return api
-
-
-def apply(objects: list[Resource]) -> None:
-    """As `make deploy` does."""
-    bundle = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-    command = ["kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=bigpanda-mlflow", "-f", "-"]
-    done = subprocess.run(command, input=bundle, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def moved(objects: tuple[Resource, ...], namespace: str) -> list[Resource]:
-    """What decides over rights in the rendered `objects`, as it would be in another namespace than `bigpanda`."""
-    found = []
-    for one in objects:
-        if one["kind"] in _KINDS:
-            changed = json.loads(json.dumps(one).replace('"namespace": "bigpanda"', f'"namespace": "{namespace}"'))
-            if one["kind"] == "Namespace":
-                changed["metadata"]["name"] = namespace
-            found.append(changed)
-    return found
+_KINDS = ("Namespace", "ServiceAccount", "Role", "RoleBinding", "ConfigMap")
 
 
 def rights_of(role: Resource) -> set[Call]:
@@ -79,7 +43,7 @@ class Accounts:
     def __post_init__(self) -> None:
         self.admin = connect()
         self._clients: dict[str, client.ApiClient] = {}
-        apply(moved(self.objects, self.namespace))
+        apply(*moved(self.objects, self.namespace, _KINDS))
         for function, role in self.roles().items():
             for right in rights_of(role):
                 self._wait(function, right, allowed=True)
@@ -87,8 +51,7 @@ class Accounts:
     def close(self) -> None:
         client.CoreV1Api(self.admin).delete_namespace(self.namespace)
         for api in (*self._clients.values(), self.admin):
-            api.rest_client.pool_manager.clear()
-            api.close()
+            disconnect(api)
 
     def roles(self) -> Mapping[str, Resource]:
         """The Roles as rendered, by function."""

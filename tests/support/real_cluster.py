@@ -14,14 +14,17 @@ import contextlib
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
+from kubernetes import client, config
+
+from support.manifests import Resource
 from support.need import lacking
 
-Resource = dict[str, Any]
+SECONDS = 120.0
+"""Within which a cluster is to do what it was asked for: only what never comes takes so long."""
 
 
 @dataclass(frozen=True)
@@ -47,28 +50,59 @@ def find_target(environment: Mapping[str, str] = os.environ) -> Target:
     """The cluster of the current kubeconfig; without one the test skips, or fails in CI."""
     try:
         domains = json.loads(kubectl("-n", "knative-serving", "get", "configmap", "config-domain", "-o", "json"))
-    except (OSError, subprocess.CalledProcessError) as error:
-        lacking(
-            f"no cluster with Knative: {getattr(error, 'stderr', None) or error}. make e2e needs a kubeconfig of one"
-        )
+    except (OSError, KubectlError) as error:
+        lacking(f"no cluster with Knative: {error}. make e2e needs a kubeconfig of one")
     known = [name for name in domains.get("data", {}) if name != "_example"]
     domain = environment.get("KNATIVE_DOMAIN") or (known or ["svc.cluster.local"])[0]
     ingress = environment.get("KNATIVE_INGRESS") or f"http://{domain}"
     return Target(domain, ingress, environment.get("REGISTRY") or "localhost:5001")
 
 
+class KubectlError(AssertionError):
+    """kubectl failed; the message is its own."""
+
+
 def kubectl(*arguments: str, stdin: str | None = None) -> str:
-    """What kubectl prints. Raises CalledProcessError with its words in `stderr`; FileNotFoundError without kubectl."""
-    done = subprocess.run(["kubectl", *arguments], input=stdin, capture_output=True, text=True, check=True, timeout=300)
+    """What kubectl prints. Raises KubectlError, and FileNotFoundError without kubectl."""
+    command = ["kubectl", *arguments]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode != 0:
+        raise KubectlError(f"kubectl {' '.join(arguments)}: {done.stderr}")
     return done.stdout
 
 
 def apply(*objects: Resource) -> None:
-    """Server-side apply, as a user of these tests."""
+    """Server-side apply, as `make deploy` does."""
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-    kubectl(
-        "apply", "--server-side", "--force-conflicts", "--field-manager=bigpanda-mlflow-tests", "-f", "-", stdin=text
-    )
+    kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=bigpanda-mlflow", "-f", "-", stdin=text)
+
+
+def connect(account: str | None = None) -> client.ApiClient:
+    """A client of the kubeconfig's cluster: as its user, or on behalf of a ServiceAccount `<namespace>:<name>`."""
+    api = config.new_client_from_config(os.environ.get("KUBECONFIG"))
+    if account is not None:
+        api.set_default_header("Impersonate-User", f"system:serviceaccount:{account}")
+    return api
+
+
+def disconnect(api: client.ApiClient) -> None:
+    """Lets go of all its connections."""
+    api.rest_client.pool_manager.clear()
+    api.close()
+
+
+def moved(objects: Collection[Resource], namespace: str, kinds: Collection[str]) -> list[Resource]:
+    """The rendered `objects` of these kinds, as they would be in another namespace than `bigpanda`."""
+    found = []
+    for one in objects:
+        if one["kind"] in kinds:
+            text = json.dumps(one).replace('"namespace": "bigpanda"', f'"namespace": "{namespace}"')
+            text = text.replace(":bigpanda:", f":{namespace}:").replace("/bigpanda/", f"/{namespace}/")
+            changed = json.loads(text)
+            if one["kind"] == "Namespace":
+                changed["metadata"]["name"] = namespace
+            found.append(changed)
+    return found
 
 
 @contextlib.contextmanager

@@ -1,0 +1,154 @@
+"""A real cluster in which Knative's OIDC is switched on for a while, and the platform's broker in it.
+
+In Eventing 1.15 the in-memory channel's dispatcher crashes, again and again, while a Trigger from before has no account
+yet (knative/eventing#8581). One in a namespace that is being deleted never gets one, so those are waited for before;
+and once all have theirs, the dispatcher is made anew, since the kubelet pauses longer from crash to crash.
+"""
+
+import contextlib
+import re
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client
+
+from bigpanda_mlflow.errors import Transient
+from bigpanda_mlflow.events import EventType, Outcome, ServiceExpired
+from bigpanda_mlflow.settings import Settings
+from bigpanda_mlflow.sink import send
+from support.builders import ENVIRONMENT, NOW, TASK
+from support.laptop import until
+from support.real_cluster import SECONDS, apply, connect, disconnect, moved
+
+OUTCOME = Outcome(EventType.EXPIRED, "e1:expired", NOW, ServiceExpired(jeditaskid=TASK, reason="expired"))
+EVENTING = {"group": "eventing.knative.dev", "version": "v1"}
+SYSTEM = "knative-eventing"
+FEATURES = ("config-features", SYSTEM)
+SWITCH = "authentication-oidc"
+KINDS = ("Namespace", "ServiceAccount", "EventPolicy", "Broker", "Trigger")
+DISPATCHER = "messaging.knative.dev/role=dispatcher"
+
+
+class Broker:
+    """The platform's broker in a namespace of its own, and a way to it from here."""
+
+    def __init__(self, objects: tuple[Any, ...], address: str, folder: Path) -> None:
+        self.objects = objects
+        self.namespace = f"oidc-{secrets.token_hex(4)}"
+        self.audience = f"eventing.knative.dev/broker/{self.namespace}/default"
+        self.sink = f"{address}/{self.namespace}/default"
+        self.file = folder / "token"
+        self.stands = False
+        self.api = connect()
+        self.core, self.custom = client.CoreV1Api(self.api), client.CustomObjectsApi(self.api)
+
+    def create(self) -> None:
+        """The broker stands, and its policy is in force."""
+        until(self._applied, SECONDS, "that Eventing takes an EventPolicy")
+        until(lambda: self.status("brokers", "default").get("policies"), SECONDS, "that the broker knows its policy")
+        self.made_anew()
+        until(lambda: self.post(self.token("front")) == "", SECONDS, "that the broker takes an event")
+        until(lambda: "403" in self.post(self.token("visualize")), SECONDS, "that the policy is in force")
+
+    def _applied(self) -> bool:
+        found = moved(self.objects, self.namespace, KINDS)
+        for one in found:
+            if one["kind"] == "Trigger":  # no function runs here, and what a Trigger leads to must have an address
+                one["spec"]["subscriber"] = {"uri": "http://127.0.0.1:1/"}
+        try:
+            apply(*found)
+        except AssertionError as error:
+            if "oidc-authentication feature not enabled" in str(error):
+                return False
+            raise
+        self.stands = True
+        return True
+
+    def token(self, account: str, audience: str | None = None, namespace: str | None = None) -> str:
+        """What the kubelet puts into the file of a Pod that runs as `account`."""
+        body = {"spec": {"audiences": [audience or self.audience], "expirationSeconds": 600}}
+        place = namespace or self.namespace
+        answer = self.core.create_namespaced_service_account_token(account, place, body)
+        return str(answer.status.token)
+
+    def post(self, token: str | None) -> str:
+        """What the functions' own sender says of an event with this token: nothing, or the fault."""
+        self.file.write_text(token or "")
+        known = {"K_SINK": self.sink, "K_SINK_TOKEN_FILE": "" if token is None else str(self.file)}
+        try:
+            send(Settings.from_environment({**ENVIRONMENT, **known}), OUTCOME)
+        except Transient as fault:
+            return str(fault)
+        return ""
+
+    def status(self, plural: str, name: str) -> dict[str, Any]:
+        found = self.custom.get_namespaced_custom_object(namespace=self.namespace, plural=plural, name=name, **EVENTING)
+        status: dict[str, Any] = found.get("status", {})
+        return status
+
+    def account_of(self, trigger: str) -> str:
+        """On whose behalf Knative posts what a Trigger's function replies."""
+        return str(self.status("triggers", trigger)["auth"]["serviceAccountName"])
+
+    def triggers(self, *, going: bool) -> list[dict[str, Any]]:
+        """Of the whole cluster: those whose namespaces are being deleted, or those of all others."""
+        found = self.custom.list_cluster_custom_object(plural="triggers", **EVENTING)["items"]
+        ending = {one.metadata.name for one in self.core.list_namespace().items if one.metadata.deletion_timestamp}
+        return [one for one in found if (one["metadata"]["namespace"] in ending) == going]
+
+    def nameless(self) -> list[str]:
+        """Triggers that work, but have no account yet."""
+        found = [one for one in self.triggers(going=False) if "subscriberUri" in one.get("status", {})]
+        return [one["metadata"]["name"] for one in found if not one["status"].get("auth")]
+
+    def made_anew(self) -> None:
+        """The dispatcher of the in-memory channel, where there is one."""
+        self.core.delete_collection_namespaced_pod(SYSTEM, label_selector=DISPATCHER)
+
+    def audiences(self) -> list[str]:
+        """Of all brokers of the cluster."""
+        found = self.custom.list_cluster_custom_object(plural="brokers", **EVENTING)["items"]
+        addresses = [one.get("status", {}).get("address", {}) for one in found]
+        return [address["audience"] for address in addresses if "audience" in address]
+
+    def close(self) -> None:
+        if self.stands:
+            self.core.delete_namespace(self.namespace)
+        disconnect(self.api)
+
+
+@contextlib.contextmanager
+def forwarded(log: Path) -> Iterator[str]:
+    """The address, on this machine, of the brokers' ingress."""
+    command = ["kubectl", f"--namespace={SYSTEM}", "port-forward", "service/broker-ingress", ":80"]
+    with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            address = until(lambda: re.search(r"127\.0\.0\.1:[0-9]+", log.read_text()), SECONDS, "kubectl port-forward")
+            yield f"http://{address[0]}"
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def switched_on(broker: Broker) -> Iterator[None]:
+    """Eventing asks who sends, in the whole cluster, until the end."""
+
+    def switch(value: str | None) -> None:
+        broker.core.patch_namespaced_config_map(*FEATURES, {"data": {SWITCH: value}})
+
+    until(lambda: not broker.triggers(going=True), SECONDS, "that namespaces being deleted have no Trigger left")
+    before = (broker.core.read_namespaced_config_map(*FEATURES).data or {}).get(SWITCH)
+    switch("enabled")
+    try:
+        until(lambda: not broker.nameless(), SECONDS, "that every Trigger of the cluster has an account")
+        yield
+    finally:
+        switch(before)
+        if before != "enabled":
+            broker.made_anew()
+            until(lambda: not broker.audiences(), SECONDS, "that no broker asks for a token any more")
+        if before != "enabled" and broker.stands:
+            until(lambda: broker.post(None) == "", SECONDS, "that the broker takes events without a token again")
