@@ -12,10 +12,11 @@ VIEWPORT: ViewportSize = {"width": 1400, "height": 900}
 
 
 def assert_shows_runs(tab: Page, segment: str, screenshot: Path) -> None:
-    """The tab, on its way to the page, lands on the runs of that segment, by the names that MLflow gave them."""
+    """The tab, on its way to the page, lands on the segment's runs, by the names MLflow gave them, and on charts."""
     tab.wait_for_url("**/runs*", timeout=90_000)
     names = run_names(segment)
     tab.get_by_text(f"{len(names)} matching runs").wait_for(timeout=60_000)
+    tab.locator(".js-plotly-plot .trace").first.wait_for(state="attached", timeout=60_000)
     links = tab.get_by_role("link").filter(has_text=re.compile("-"))
     tab.screenshot(path=str(screenshot))
     assert len(set(links.all_inner_texts()) & names) >= 10
