@@ -54,7 +54,7 @@ def make_stock(image: str, *arguments: str) -> dict[str, Any]:
         "command": ["sh", "-c", command.replace("*", "'*'")],
         "ports": [{"containerPort": 8080}],
         "env": [{"name": name, "value": value} for name, value in environment.items()],
-        "readinessProbe": {"httpGet": {"path": "/health"}, "periodSeconds": 1},
+        "readinessProbe": {"httpGet": {"path": "/health"}},
     }
 
 
