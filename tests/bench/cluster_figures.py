@@ -70,6 +70,8 @@ class Bench:
         tasks = [2000 + number for number in range(BURST)]
         made = [seconds(partial(self._visualize, task)) for task in tasks]
         yield Figure(f"event at `front` → `service.ready`, {BURST} new tasks one after the other", "s", made)
+        # A page without a snapshot would only say that it waits: all are made once `ingest` sleeps again.
+        until(lambda: not self._platform.pods("ingest"), 10 * ASLEEP_SECONDS, "all tarballs are ingested")
         until(lambda: not self._pods_of_tasks(), ASLEEP_SECONDS, "all tasks sleep")
         with ThreadPoolExecutor(BURST) as clients:
             clicked = list(clients.map(lambda task: self._click(Contender(f"task-{task}", OURS.namespace, "")), tasks))
