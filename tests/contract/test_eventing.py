@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from contract.delivery import make_broker, make_ping, make_trigger, refer
 from contract.kit import BROKERS, PING_SOURCES, SERVICES, TRIGGERS, Home, condition, failure
 
-EVENTING = "eventing.knative.dev/v1"
 DENIED = 'admission webhook "validation.webhook.eventing.knative.dev" denied the request: validation failed: '
 NO_SINK = {"reason": "DeadLetterSinkNotConfigured", "message": "No dead letter sink is configured."}
 NO_OIDC = {"reason": "authentication-oidc feature disabled"}
@@ -14,26 +14,6 @@ NO_POLICIES = {
     "reason": "OIDCDisabled",
     "message": 'Feature "authentication-oidc" must be enabled to support Authorization',
 }
-
-
-def make_broker(name: str) -> dict[str, Any]:
-    return {"apiVersion": EVENTING, "kind": "Broker", "metadata": {"name": name}}
-
-
-def make_trigger(name: str, subscriber: dict[str, Any]) -> dict[str, Any]:
-    spec = {"broker": "default", "subscriber": subscriber}
-    return {"apiVersion": EVENTING, "kind": "Trigger", "metadata": {"name": name}, "spec": spec}
-
-
-def make_ping(name: str, sink: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    metadata = {"name": name}
-    source = {"apiVersion": "sources.knative.dev/v1", "kind": "PingSource", "metadata": metadata}
-    return source | {"spec": {"sink": sink, **spec}}
-
-
-def refer(kind: str, name: str) -> dict[str, Any]:
-    version = EVENTING if kind == "Broker" else "serving.knative.dev/v1"
-    return {"ref": {"apiVersion": version, "kind": kind, "name": name}}
 
 
 def true(kind: str, **rest: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ SPEC = {
     "containerConcurrency": 0,
     "containers": [
         {
+            "command": ["python3", "-c", "RECEIVER"],
             "image": "IMAGE",
             "name": "user-container",
             "readinessProbe": {"successThreshold": 1, "tcpSocket": {"port": 0}},
