@@ -99,10 +99,14 @@ class Station:
         assert answer.status_code == 202, answer.text
         return identity
 
-    def events(self, *identities: str) -> list[Object]:
-        """All deliveries so far of events with these ids."""
+    def all_events(self) -> list[Object]:
+        """All deliveries so far, in their order."""
         found: list[Object] = json.loads(self.home.fetch("receiver", "/events").content)
-        return [one for one in found if one["headers"].get("ce-id") in identities]
+        return found
+
+    def events(self, identity: str) -> list[Object]:
+        """All deliveries so far of the event with this id."""
+        return [one for one in self.all_events() if one["headers"].get("ce-id") == identity]
 
     def await_paths(self, identity: str, *paths: str) -> list[Object]:
         """The deliveries of an event once it has come to all these paths, so often, in whatever order."""
