@@ -44,7 +44,6 @@ _OMITTED: tuple[tuple[str, Any], ...] = (
     ("creationTimestamp", None),
     ("annotations", {}),
     ("labels", {}),
-    ("desiredReplicas", 0),
 )
 """Absent and empty say the same: releases of Knative differ in which of the two they write."""
 _USERS = ("/creator", "/lastModifier")
