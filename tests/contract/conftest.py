@@ -58,7 +58,7 @@ def _embedded_access(runtime: Embedded) -> Access:
         kubeconfig=Path(runtime.endpoints["kubeconfig"]),
         ingress=runtime.endpoints["ingress"],
         domain=f"localhost:{port}",
-        image="dev.local/contract/python3:v1",
+        image=f"registry.example/contract/python3@sha256:{'0' * 64}",
     )
 
 

@@ -28,6 +28,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one packet: in two, the second one waits for the other side's delayed ACK
 
     def do_GET(self) -> None:
         """Say who answers, or what came."""
