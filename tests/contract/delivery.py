@@ -72,12 +72,13 @@ class Station:
         """A name that nothing here had before."""
         return f"made-{next(_numbers)}"
 
-    def subscribe(self, path: str, wanted: Mapping[str, str], **spec: Any) -> None:
-        """A Trigger that is ready, for the events with these attributes; its name is made up."""
+    def subscribe(self, path: str, wanted: Mapping[str, str], **spec: Any) -> str:
+        """The name of a new Trigger that is ready, for the events with these attributes."""
         name = f"trigger-{next(_numbers)}"
         kept: Object = {"filter": {"attributes": dict(wanted)}}
         self.home.create(TRIGGERS, make_trigger(name, self.at(path), **kept | spec))
         self.home.await_ready(TRIGGERS, name)
+        return name
 
     def ping(self, name: str, sink: Object, **spec: Any) -> None:
         """A PingSource that is ready."""

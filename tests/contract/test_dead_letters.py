@@ -99,3 +99,8 @@ def test_the_sink_of_a_broker_and_that_of_a_trigger(station: Station) -> None:
     }
     for kind, paths in wanted.items():
         assert paths_of(station.await_paths(station.publish(kind, broker), *paths)) == paths
+    for trigger in station.home.get(TRIGGERS, labelSelector="eventing.knative.dev/broker=careful")["items"]:
+        own_path = "triggers" if trigger["spec"]["subscriber"]["uri"] == "/503/own" else "brokers"
+        assert trigger["status"]["deadLetterSinkUri"] == station.url(f"/204/{own_path}")
+        resolved = {"type": "DeadLetterSinkResolved", "status": "True"}
+        assert condition(trigger, "DeadLetterSinkResolved") == resolved

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contract.delivery import BRISK, Station, carried, make_headers, paths_of
-from contract.kit import Object
+from contract.kit import TRIGGERS, Object, answered, eventually
 
 JSON = {"content-type": "application/json"}
 STRUCTURED = {"content-type": "application/cloudevents+json"}
@@ -129,6 +129,16 @@ def test_each_trigger_gets_one_copy(station: Station) -> None:
     for identity in identities:
         found = station.await_paths(identity, "/204/one", "/204/two")
         assert sorted(paths_of(found)) == ["/204/one", "/204/two"]
+
+
+def test_a_trigger_that_changes(station: Station) -> None:
+    kind, other = station.make_id(), station.make_id()
+    station.subscribe("/204/kept", {"type": kind})
+    name = station.subscribe("/204/changed", {"type": kind})
+    station.await_paths(station.publish(kind), "/204/kept", "/204/changed")
+    answered(station.home.patch(TRIGGERS, name, {"spec": {"filter": {"attributes": {"type": other}}}}), 200)
+    eventually(lambda: paths_of(station.await_paths(station.publish(kind), "/204/kept")) == ["/204/kept"])
+    station.await_paths(station.publish(other), "/204/changed")
 
 
 @pytest.mark.parametrize("code", [404, 408, 409, 429, 500, 502, 503])

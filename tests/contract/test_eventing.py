@@ -94,6 +94,56 @@ def test_a_trigger_without_a_subscriber(home: Home) -> None:
     home.await_ready(TRIGGERS, "one")
 
 
+def test_a_trigger_without_its_dead_letter_sink(home: Home) -> None:
+    home.create(BROKERS, make_broker("default"))
+    home.await_ready(BROKERS, "default")
+    sink = {"deadLetterSink": refer("Service", "nobody")}
+    home.create(TRIGGERS, make_trigger("one", {"uri": "http://example.org/"}, delivery=sink))
+    status = home.normal(home.await_condition(TRIGGERS, "one", "Ready", "False")["status"])
+    failed = {
+        "status": "False",
+        "lastTransitionTime": "TIME",
+        "reason": "Unable to get the dead letter sink's URI",
+        "message": 'failed to get object NAMESPACE/nobody: services.serving.knative.dev "nobody" not found',
+    }
+    assert status["subscriberUri"] == "http://example.org/"
+    assert status["conditions"] == [
+        true("BrokerReady"),
+        failed | {"type": "DeadLetterSinkResolved"},
+        unknown("DependencyReady"),
+        unknown("OIDCIdentityCreated"),
+        failed | {"type": "Ready"},
+        true("SubscriberResolved"),
+        unknown("SubscriptionReady"),
+    ]
+    home.create(SERVICES, home.make_service("nobody"))
+    home.await_ready(TRIGGERS, "one")
+
+
+def test_a_broker_without_its_dead_letter_sink(home: Home) -> None:
+    home.create(BROKERS, make_broker("default", delivery={"deadLetterSink": refer("Service", "nobody")}))
+    status = home.normal(home.await_condition(BROKERS, "default", "DeadLetterSinkResolved", "False")["status"])
+    failed = {
+        "status": "False",
+        "severity": "Info",
+        "lastTransitionTime": "TIME",
+        "reason": "Unable to get the dead letter sink's URI",
+        "message": 'failed to get object NAMESPACE/nobody: services.serving.knative.dev "nobody" not found',
+    }
+    assert status["conditions"] == [
+        unknown("Addressable"),
+        failed | {"type": "DeadLetterSinkResolved"},
+        unknown("EventPoliciesReady") | {"severity": "Info"},
+        true("FilterReady"),
+        true("IngressReady"),
+        unknown("Ready"),
+        true("TriggerChannelReady"),
+    ]
+    assert "address" not in status
+    home.create(SERVICES, home.make_service("nobody"))
+    home.await_ready(BROKERS, "default")
+
+
 def test_a_trigger_waits_for_its_broker(home: Home) -> None:
     home.create(TRIGGERS, make_trigger("early", {"uri": "http://example.org/"}))
     assert condition(home.get(TRIGGERS, "early"), "Ready").get("status") != "True"
