@@ -7,7 +7,7 @@
 | `KNATIVE_DOMAIN` | its domain, such as `example.org`: Services are `<name>.<namespace>.<domain>` |
 | `KUBECONFIG` | its kubeconfig, one file |
 
-The real cluster needs `allow-zero-initial-scale: "true"` in Knative's `config-autoscaler`, as this product does.
+While the tests run, Knative is set up as this product needs it (`knative/components/knative-config`).
 `-k embedded` and `-k real` choose one of the two.
 """
 
@@ -21,6 +21,7 @@ import pytest
 from contract.delivery import Station
 from contract.kit import Access, Cluster, Home
 from embedded.kit import Cluster as Embedded
+from support.real_platform import knative_configured
 
 
 @pytest.fixture(scope="session", params=["embedded", "real"])
@@ -28,7 +29,8 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """One of the two; every test runs on each."""
     if request.param == "real":
         found = Cluster(_real_access())
-        yield found
+        with knative_configured():
+            yield found
         found.close()
         return
     root = tmp_path_factory.mktemp("contract")
