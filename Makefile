@@ -5,6 +5,7 @@ UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-annotate --no-header --quiet
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: run make PYTHON=/path/to/a/newer/python"; exit 1; }
@@ -21,9 +22,23 @@ $(READY): pyproject.toml requirements.lock | $(BIN)/python
 setup: $(READY)  ## Install the locked environment into .venv (every other target does this by itself)
 
 .PHONY: lock
-lock: | $(BIN)/python  ## Resolve pyproject.toml anew into requirements.lock (hashes, no index addresses)
+lock: | $(BIN)/python  ## Resolve pyproject.toml anew into requirements.lock, and each image's part of it (hashes, no index addresses)
 	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-annotate --no-header --quiet --output-file requirements.lock
+	$(COMPILE) --all-extras --output-file requirements.lock
+	$(COMPILE) --constraint requirements.lock --extra build --output-file mlflow-image/locks/build.lock
+	$(COMPILE) --constraint requirements.lock --extra functions --output-file mlflow-image/locks/functions.lock
+	$(COMPILE) --constraint requirements.lock --extra functions --extra server --output-file mlflow-image/locks/mlflow.lock
+
+.PHONY: image
+image:  ## Build both images as OCI archives under build/images (Debian or a derivative; elsewhere see knative/README.md)
+	@tests/install-debian-packages buildah mmdebstrap
+	@mlflow-image/make-images
+
+.PHONY: push
+push:  ## Push what `make image` built to REGISTRY=host/path, and print the digests for an overlay
+	@test -n "$(REGISTRY)" || { echo "Say where to: make push REGISTRY=registry.example.org/bigpanda-mlflow"; exit 1; }
+	@tests/install-debian-packages skopeo
+	@mlflow-image/push-images "$(REGISTRY)"
 
 .PHONY: run
 run: $(READY)  ## Start everything on this machine, with a sample task, until Ctrl-C (ARGS="--help" lists options)
@@ -41,18 +56,33 @@ test: $(READY)  ## Run the tests, against real servers and a real browser (ARGS=
 	@tests/install-debian-packages
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: e2e
+e2e: $(READY) image  ## Run the tests on the cluster of the current kubeconfig (see tests/support/real_cluster.py; ARGS="-k name" chooses)
+	@tests/install-debian-packages chromium kubectl skopeo
+	@mlflow-image/make-images tests/cluster/images/Containerfile .venv/bin s3
+	@PYTHONPATH=tests $(BIN)/python -m support.e2e $(ARGS)
+
 .PHONY: check
-check: $(READY)  ## Lint, types, layers, and documentation against the code
+check: $(READY)  ## Lint, types, layers, and that every overlay renders
+	@tests/install-debian-packages kubectl
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy tests
 	$(BIN)/lint-imports --no-logo
+	@command -v kubectl >/dev/null || { echo "kubectl is missing, so no overlay was rendered"; exit 0; }; \
+	for overlay in laptop production okd okd/operator; do kubectl kustomize knative/overlays/$$overlay >/dev/null || exit 1; done
 
 .PHONY: bench
 bench: $(READY)  ## Measure: each figure beside its alternative in the same run
 	@tests/install-debian-packages
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+.PHONY: bench-cluster
+bench-cluster: $(READY) image  ## Measure on the cluster of the current kubeconfig, beside stock MLflow (HELLO_IMAGE: its hello-world)
+	@tests/install-debian-packages kubectl skopeo
+	@mlflow-image/make-images tests/cluster/images/Containerfile .venv/bin s3
+	@PYTHONPATH=tests $(BIN)/python -m bench.cluster $(ARGS)
 
 .PHONY: docs
 docs: $(READY)  ## Write the tables of README that are made from code

@@ -6,6 +6,7 @@ ClusterConflict.
 """
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,7 +39,18 @@ def connect() -> client.ApiClient:
         except config.ConfigException as error:
             raise Transient(f"no credentials for the cluster: {error}") from None
     configuration.retries = 0  # the broker retries the whole event, from a fresh reading
-    return client.ApiClient(configuration)
+    api = client.ApiClient(configuration)
+    api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = _make_tls_context()
+    return api
+
+
+def _make_tls_context() -> ssl.SSLContext:
+    # Python 3.13 began to insist on all of RFC 5280, which the certificates of many a running cluster do not meet (an
+    # authority without key usage, say). They are verified as kubectl and Knative themselves verify them. The client's
+    # own pool adds the cluster's authority.
+    context = urllib3.util.create_urllib3_context()
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
 class Cluster:
@@ -181,7 +193,14 @@ def _translated() -> Iterator[None]:
             raise Transient(f"the cluster forbids it, until an operator allows it: {sentence}") from None
         raise Transient(f"the cluster's API answered {error.status}: {sentence}") from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise Transient(f"the cluster's API cannot be reached ({type(error).__name__})") from None
+        raise Transient(f"the cluster's API cannot be reached ({_cause(error)})") from None
+
+
+def _cause(error: Exception) -> str:
+    # The kind of a fault is enough, but for a certificate: that is for an operator to put right.
+    reason = getattr(error, "reason", None) or error
+    cause = reason.args[0] if reason.args else reason
+    return str(cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else type(reason).__name__)
 
 
 def _sentence(error: Any) -> str:

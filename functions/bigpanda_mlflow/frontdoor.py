@@ -1,17 +1,20 @@
 """The way in for BigPanDA, which stands outside the cluster: checks an event, gives it to the broker, says what came of
 it.
 
-Promises: a 2xx means that the broker has the event. What is refused was not sent. Only those types pass that outsiders
-may send. With `Prefer: wait=<seconds>` (RFC 7240) the answer is the outcome, if there is one in that time; otherwise
-202.
+Promises: a 2xx means that the broker has the event: it has said so, or what came of the event is there to see. What is
+refused was not sent. Only those types pass that outsiders may send. With `Prefer: wait=<seconds>` (RFC 7240) the answer
+is the outcome, if there is one in that time; otherwise 202.
 
     POST /                      an event → 202, or the outcome as a CloudEvent
     GET  /tasks/<jeditaskid>    state, URL and expiry, or the reason why not
 """
 
 import json
+import logging
 import re
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,11 +30,15 @@ from bigpanda_mlflow.events import Event, EventType, Outcome, ServiceExpired, Se
 from bigpanda_mlflow.policy import check_request
 from bigpanda_mlflow.sink import forward
 from bigpanda_mlflow.taskstatus import TaskState, TaskStatus, read_status
+from bigpanda_mlflow.waiting import wait_for_outcome
 from bigpanda_mlflow.wire import read_event
+
+log = logging.getLogger(__name__)
 
 ACCEPTED: Final = (EventType.VISUALIZE, EventType.RESULTS, EventType.RELEASE)
 MOST_SECONDS: Final = 60.0
-_POLL_SECONDS: Final = 0.1
+_AT_ONCE: Final = 128
+"""Events on their way to the broker: more than gunicorn has threads, since some callers are answered sooner."""
 _TASK: Final = re.compile(r"/tasks/([1-9][0-9]{0,9})", re.ASCII)
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,5})(?:$|[,;\s])", re.ASCII)
 _PASSED_ON: Final = re.compile(r"ce-[a-z0-9]+|content-type", re.ASCII)
@@ -42,6 +49,7 @@ class FrontDoor:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        self._couriers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="courier")
 
     @classmethod
     def from_environment(cls) -> "FrontDoor":
@@ -81,14 +89,30 @@ class FrontDoor:
         if event.type is not EventType.RELEASE:
             check_request(event.data, settings)
         # Not the caller's Authorization: it opens this door, and is nobody else's business.
-        forward(settings, {name: headers[name] for name in headers if _PASSED_ON.fullmatch(name.lower())}, body)
+        passed_on = {name: headers[name] for name in headers if _PASSED_ON.fullmatch(name.lower())}
+        confirmed = self._couriers.submit(forward, settings, passed_on, body)
+        confirmed.add_done_callback(_note_refusal)
         seconds = read_wait(request.headers.get("Prefer", ""))
-        outcome = None if event.type is EventType.RESULTS else _wait(event, self._platform.context, seconds)
+        looking = 0.0 if event.type is EventType.RESULTS else seconds
+        outcome = wait_for_outcome(confirmed, self._make_look(event), looking)
         response = Response(status=202) if outcome is None else reply(outcome)
         response.headers["Location"] = f"/tasks/{event.data.jeditaskid}"
         if seconds:
             response.headers["Preference-Applied"] = f"wait={seconds:.0f}"
         return response
+
+    def _make_look(self, event: Event[Any]) -> Callable[[], Outcome | None]:
+        failing_since: float | None = None
+
+        def look() -> Outcome | None:
+            nonlocal failing_since
+            context, now = self._platform.context, time.monotonic()
+            status = _look(event.data.jeditaskid, context)
+            failing_since = (failing_since or now) if status.state is TaskState.FAILED else None
+            lasting = failing_since is None or now - failing_since >= FAILURE_GRACE_SECONDS
+            return read_outcome(event, status, context.now()) if lasting else None
+
+        return look
 
 
 def read_wait(prefer: str) -> float:
@@ -125,13 +149,7 @@ def _look(jeditaskid: int, context: Context) -> TaskStatus:
     return read_status(jeditaskid, context.read(jeditaskid), context.settings)
 
 
-def _wait(event: Event[Any], context: Context, seconds: float) -> Outcome | None:
-    started, failing_since = time.monotonic(), None
-    while (now := time.monotonic()) < started + seconds:
-        status = _look(event.data.jeditaskid, context)
-        failing_since = (failing_since or now) if status.state is TaskState.FAILED else None
-        outcome = read_outcome(event, status, context.now())
-        if outcome is not None and (failing_since is None or now - failing_since >= FAILURE_GRACE_SECONDS):
-            return outcome
-        time.sleep(_POLL_SECONDS)
-    return None
+def _note_refusal(confirmed: "Future[None]") -> None:
+    # Whoever still waits is told; whoever was answered with the outcome needs to know no more, but an operator may.
+    if (error := confirmed.exception()) is not None:
+        log.warning("an event was not taken: %s", error)

@@ -21,7 +21,10 @@ from mlflow_on_demand.settings import ServerSettings
 Resource = dict[str, Any]
 
 RESOURCES = {
-    "requests": {"cpu": "50m", "memory": "256Mi"},
+    "requests": {
+        "cpu": "10m",
+        "memory": "192Mi",
+    },  # an awake page hardly works: small, so that many fit on a node at once
     "limits": {"memory": "768Mi"},  # no CPU limit: a wake is one burst of CPU, and a throttled wake is a slow page
 }
 REQUEST_SECONDS = 300
@@ -102,7 +105,8 @@ def _make_pod(jeditaskid: int, settings: Settings) -> Resource:
                 "ports": [{"name": "http1", "containerPort": 8080}],
                 "env": [{"name": name, "value": value} for name, value in server.to_env().items()],
                 "envFrom": [{"secretRef": {"name": settings.page_secret}}],
-                "readinessProbe": {"httpGet": {"path": "/health"}, "periodSeconds": 1},
+                # Without a period, Knative asks each 50 ms until it passes: no wake waits for the next full second.
+                "readinessProbe": {"httpGet": {"path": "/health"}},
                 "resources": RESOURCES,
                 "securityContext": {
                     "allowPrivilegeEscalation": False,

@@ -1,9 +1,6 @@
 """Measures the platform as `make run` starts it, and prints README's table "Measured"; `--write` puts it there."""
 
 import argparse
-import contextlib
-import re
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,9 +10,8 @@ from pathlib import Path
 
 import requests
 
-from bench.figures import HEAD, Figure, megabytes, seconds
-from bench.stock import prepare_stock, running_stock, unpack_database, until_answered
-from support.documentation import README
+from bench.figures import Figure, megabytes, seconds, write_table
+from bench.stock import find_experiments, prepare_stock, running_stock, unpack_database, until_answered
 from support.laptop import KNATIVE, Laptop, running_laptop, until
 
 TASK = "task-30456789"
@@ -33,10 +29,8 @@ def main() -> None:
         state = Path(folder)
         with running_laptop(state, "--idle-window", "6s") as laptop:
             rows = [figure.row() for figure in measure(laptop, state, options.samples)]
-    table = "\n".join((HEAD, *rows))
     if options.write:
-        text = re.sub(r"(<!-- bench -->\n).*?(<!-- /bench -->)", "\\1@\\2", README.read_text(), flags=re.DOTALL)
-        README.write_text(text.replace("-->\n@<!--", f"-->\n{table}\n<!--"))
+        write_table("bench", rows)
 
 
 def measure(laptop: Laptop, state: Path, samples: int) -> Iterator[Figure]:
@@ -138,12 +132,6 @@ def time_stock(url: str, query: dict[str, list[str]]) -> tuple[float, float]:
     first = time.perf_counter() - started
     assert until_answered(f"{url}{RUNS}", query).json()["runs"]
     return first, time.perf_counter() - started
-
-
-def find_experiments(database: Path) -> list[str]:
-    """The ids of the task's experiments; MLflow's own Default is empty."""
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        return [str(found) for (found,) in connection.execute("SELECT DISTINCT experiment_id FROM runs ORDER BY 1")]
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.documentation import README
 from support.laptop import descendants
 
 
@@ -37,6 +38,16 @@ def spread(samples: list[float] | tuple[float, ...]) -> str:
 
 def _show(value: float) -> str:
     return f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
+
+
+def write_table(mark: str, rows: Sequence[str]) -> None:
+    """Puts the table between README's comments `mark` and `/mark`, in place of the one of the last run."""
+    text = README.read_text()
+    before, opening, rest = text.partition(f"<!-- {mark} -->\n")
+    closing = f"<!-- /{mark} -->"
+    assert opening, f"README has no place for the table {mark}"
+    assert closing in rest, f"README does not say where the table {mark} ends"
+    README.write_text("".join((before, opening, "\n".join((HEAD, *rows, closing)), rest.partition(closing)[2])))
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -10,6 +10,7 @@ import importlib.metadata
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -35,6 +36,12 @@ def unpack_database(state: Path, target: Path) -> None:
     """The database of the sample's published snapshot, as ingest wrote it."""
     [packed] = (state / "s3" / "snapshots").rglob("*.db.gz")
     target.write_bytes(gzip.decompress(packed.read_bytes()))
+
+
+def find_experiments(database: Path) -> list[str]:
+    """The ids of the task's experiments; MLflow's own Default is empty."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return [str(found) for (found,) in connection.execute("SELECT DISTINCT experiment_id FROM runs ORDER BY 1")]
 
 
 def prepare_stock() -> Path:

@@ -3,38 +3,22 @@
 One platform for all, started as `make run` starts it. The tests tell one story and run in order.
 """
 
-import re
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize
+from playwright.sync_api import Browser, Page
 
-from bigpanda_laptop.sample import TARBALLS
 from support.laptop import NAMESPACE, Laptop, expires_at, printed_url, running_laptop, until
 from support.need import lacking
+from support.runs_page import VIEWPORT, assert_shows_runs
 
 TASK = "task-30456789"
 WINDOW = "6s"
 ASLEEP_SECONDS = 90.0
-VIEWPORT: ViewportSize = {"width": 1400, "height": 900}
-
-
-def run_names(segment: str) -> set[str]:
-    """The names that MLflow gave to the sample's runs, as the grid jobs stored them."""
-    names = set()
-    for path in TARBALLS.glob(f"{segment}.*.tgz"):
-        with tarfile.open(path) as archive:
-            for member in archive:
-                if member.name.endswith("/tags/mlflow.runName"):
-                    content = archive.extractfile(member)
-                    assert content is not None
-                    names.add(content.read().decode())
-    return names
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +40,7 @@ def tab(chromium: Browser, laptop: Laptop) -> Iterator[Page]:
 
 def test_the_page_shows_the_runs_of_the_sample(laptop: Laptop, tab: Page, tmp_path: Path) -> None:
     tab.goto(printed_url(laptop.lines))
-    tab.wait_for_url("**/runs*", timeout=90_000)
-    names = run_names("digits_0_4")
-    tab.get_by_text(f"{len(names)} matching runs").wait_for(timeout=60_000)
-    links = tab.get_by_role("link").filter(has_text=re.compile("-"))
-    tab.screenshot(path=str(tmp_path / "page.png"))
-    shown = set(links.all_inner_texts())
-    assert len(shown & names) >= 10
+    assert_shows_runs(tab, "digits_0_4", tmp_path / "page.png")
 
 
 def test_the_printed_address_works_in_curl_as_it_stands(laptop: Laptop) -> None:

@@ -56,9 +56,9 @@ def test_the_whole_service() -> None:
                                 {"name": "BIGPANDA_PUBLIC_URL", "value": "https://task-30456789.mlflow.example"},
                             ],
                             "envFrom": [{"secretRef": {"name": "bigpanda-mlflow-page"}}],
-                            "readinessProbe": {"httpGet": {"path": "/health"}, "periodSeconds": 1},
+                            "readinessProbe": {"httpGet": {"path": "/health"}},
                             "resources": {
-                                "requests": {"cpu": "50m", "memory": "256Mi"},
+                                "requests": {"cpu": "10m", "memory": "192Mi"},
                                 "limits": {"memory": "768Mi"},
                             },
                             "securityContext": {

@@ -21,8 +21,10 @@ QUIET = (
 
 
 @contextmanager
-def open_chromium() -> Iterator[Browser]:
+def open_chromium(*arguments: str) -> Iterator[Browser]:
     """Lend a browser, which is gone afterwards; its pages need a context each (`browser.new_context()`).
+
+    `arguments` are Chromium's own.
 
     While it is open, this thread counts as running an event loop, so that `asyncio.run` is refused in it.
     """
@@ -32,7 +34,11 @@ def open_chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # Ctrl-C reaches the tests, which close the browser: were it gone by then, closing would fail
         browser = playwright.chromium.launch(
-            executable_path=executable, args=QUIET, handle_sigint=False, handle_sigterm=False, handle_sighup=False
+            executable_path=executable,
+            args=[*QUIET, *arguments],
+            handle_sigint=False,
+            handle_sigterm=False,
+            handle_sighup=False,
         )
         try:
             yield browser

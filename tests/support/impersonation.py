@@ -43,7 +43,7 @@ class Accounts:
     def __post_init__(self) -> None:
         self.admin = connect()
         self._clients: dict[str, client.ApiClient] = {}
-        apply(moved(self.objects, self.namespace, _KINDS))
+        apply(*moved(self.objects, self.namespace, _KINDS))
         for function, role in self.roles().items():
             for right in rights_of(role):
                 self._wait(function, right, allowed=True)

@@ -58,7 +58,7 @@ class Broker:
             if one["kind"] == "Trigger":  # no function runs here, and what a Trigger leads to must have an address
                 one["spec"]["subscriber"] = {"uri": "http://127.0.0.1:1/"}
         try:
-            apply(found)
+            apply(*found)
         except AssertionError as error:
             if "oidc-authentication feature not enabled" in str(error):
                 return False
