@@ -52,9 +52,9 @@ deploy:  ## Apply knative/overlays/$(OVERLAY) to the current kubeconfig's cluste
 	kubectl apply --server-side --field-manager=bigpanda-mlflow -k "knative/overlays/$(OVERLAY)"
 
 .PHONY: test
-test: $(READY)  ## Run the tests, against real servers and a real browser (ARGS="-k name" chooses)
+test: $(READY)  ## Run all tests but those that need a cluster, against real servers and a real browser (ARGS="-k name" chooses)
 	@tests/install-debian-packages
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/cluster $(ARGS)
 
 .PHONY: e2e
 e2e: $(READY) image  ## Run the tests on the cluster of the current kubeconfig (see tests/support/real_cluster.py; ARGS="-k name" chooses)
