@@ -34,14 +34,17 @@ def _judge_dead_letter_sink(sink: Resolution) -> Verdict:
 
 
 def make_broker_status(broker: Object, dead_letters: Resolution, addresses: Addresses, now: dt.datetime) -> Object:
-    """A Broker is ready at once, its queue being the runtime's own, but for a dead letter sink that is nowhere."""
-    sink = _judge_dead_letter_sink(dead_letters)
-    dependents = dict.fromkeys(("Addressable", "FilterReady", "IngressReady", "TriggerChannelReady"), TRUE)
+    """A Broker is ready at once, its queue being the runtime's own; it waits for a dead letter sink that is nowhere.
+
+    Then Knative says no more than that its channel, which has the same sink, has no address.
+    """
+    names = ("Addressable", "FilterReady", "IngressReady", "TriggerChannelReady")
     if dead_letters.problem:
-        informational = {"DeadLetterSinkResolved": sink, "EventPoliciesReady": UNKNOWN}
-        return make_status(
-            broker, make_conditions(broker, dependents | {"Addressable": UNKNOWN}, informational, now), {}
-        )
+        waiting = {"TriggerChannelReady": deny("NoAddress", "Channel does not have an address.")}
+        dependents = dict.fromkeys(names, UNKNOWN) | waiting
+        return make_status(broker, make_conditions(broker, dependents, {}, now), {})
+    dependents = dict.fromkeys(names, TRUE)
+    sink = _judge_dead_letter_sink(dead_letters)
     informational = {"DeadLetterSinkResolved": sink, "EventPoliciesReady": _NO_POLICIES}
     fields = {
         "address": {"name": "http", "url": addresses.broker_url(namespace_of(broker), name_of(broker))},
