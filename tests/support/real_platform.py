@@ -47,10 +47,10 @@ class Platform:
     def url(self, service: str) -> str:
         return f"http://{self.target.host(service, NAMESPACE)}"
 
-    def get(self, service: str, path: str = "/", **headers: str) -> requests.Response:
+    def get(self, service: str, path: str = "/", patience: float = 300) -> requests.Response:
         """As a browser would ask for a page, whatever DNS says of its host."""
         host = {"Host": self.target.host(service, NAMESPACE)}
-        return requests.get(f"{self.target.ingress}{path}", headers={**host, **headers}, timeout=300)
+        return requests.get(f"{self.target.ingress}{path}", headers=host, timeout=patience)
 
     def send(self, prefer: str = "", **event: Any) -> requests.Response:
         """An event to the front door."""
