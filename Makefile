@@ -52,9 +52,9 @@ deploy:  ## Apply knative/overlays/$(OVERLAY) to the current kubeconfig's cluste
 	kubectl apply --server-side --field-manager=bigpanda-mlflow -k "knative/overlays/$(OVERLAY)"
 
 .PHONY: test
-test: $(READY)  ## Run the tests, against real servers and a real browser (ARGS="-k name" chooses)
+test: $(READY)  ## Run all tests but those that need a cluster, against real servers and a real browser (ARGS="-k name" chooses)
 	@tests/install-debian-packages
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --ignore tests/cluster $(ARGS)
 
 .PHONY: e2e
 e2e: $(READY) image  ## Run the tests on the cluster of the current kubeconfig (see tests/support/real_cluster.py; ARGS="-k name" chooses)
@@ -100,4 +100,4 @@ clean:  ## Remove the environment, the state of `make run` and all caches
 
 .PHONY: help
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -10,9 +10,6 @@ import json
 
 from mlflow_on_demand.snapshot import Manifest, Objective
 
-# Ours is the only page that waits for this address; it must not collide with MLflow's own.
-SCRIPT_PATH = "/bigpanda/first-look.js"
-
 _STATE_KEY = 'MLflowLocalStorage-1.1-ExperimentPage-["{id}"]-ReactComponentState'
 _HOUSE_RULES = {
     "mlflow.workflowType_v1": '"machine_learning"',

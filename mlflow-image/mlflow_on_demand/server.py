@@ -30,13 +30,14 @@ from starlette.routing import Mount, Route
 
 from mlflow_on_demand.doors import HostDoor, MlflowDoor
 from mlflow_on_demand.errors import SettingsError
-from mlflow_on_demand.first_look import SCRIPT_PATH, make_detour, make_first_look
+from mlflow_on_demand.first_look import make_detour, make_first_look
 from mlflow_on_demand.gate import Gate
 from mlflow_on_demand.logs import log_to_stderr
 from mlflow_on_demand.pages import PREPARING_PATH, STATUS_PATH, make_preparing_page, words_for
 from mlflow_on_demand.settings import ServerSettings
 from mlflow_on_demand.stage import Progress, Stage, Status
-from mlflow_on_demand.ui_files import UiFiles, make_index
+from mlflow_on_demand.ui_files import UiFiles
+from mlflow_on_demand.ui_page import SCRIPT_PATH
 from mlflow_on_demand.wake import Wake
 
 _log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class TaskPages:
     def __init__(self, settings: ServerSettings, progress: Progress) -> None:
         self._settings = settings
         self._progress = progress
+        self._ui = UiFiles()
 
     def routes(self) -> list[Route | Mount]:
         """Our part of the address space."""
@@ -63,14 +65,14 @@ class TaskPages:
             Route(SCRIPT_PATH, self.script),
             Route("/health", self.health),
             Route("/ready", self.ready),
-            Mount("/static-files", UiFiles()),
+            Mount("/static-files", self._ui),
         ]
 
-    async def front(self, _: Request) -> Response:
+    async def front(self, request: Request) -> Response:
         """MLflow's page; while it is not known whether there is a snapshot, its script will find out."""
         if self._progress.status.stage in (Stage.WAITING, Stage.FAILED):
             return self._preparing_page()
-        return HTMLResponse(make_index(), headers={"Cache-Control": "no-cache"})
+        return self._ui.page(request.headers)
 
     async def preparing(self, _: Request) -> Response:
         """The page that waits."""

@@ -44,10 +44,13 @@ _OMITTED: tuple[tuple[str, Any], ...] = (
     ("creationTimestamp", None),
     ("annotations", {}),
     ("labels", {}),
-    ("desiredReplicas", 0),
 )
 """Absent and empty say the same: releases of Knative differ in which of the two they write."""
 _USERS = ("/creator", "/lastModifier")
+
+RECEIVER = Path(__file__).with_name("receiver.py").read_text(encoding="utf-8")
+SERVE = ["python3", "-c", RECEIVER]
+"""What every container of the suite runs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Access:
     domain: str
     """Without scheme; with the port that URLs carry, if any."""
     image: str
-    """An image that answers any GET with 200 on $PORT."""
+    """An image with `python3` on its PATH."""
 
 
 class Cluster:
@@ -171,9 +174,10 @@ class Home:
         spec: Mapping[str, Any] | None = None,
     ) -> Object:
         """A Service with what a test varies; asleep from the start where nothing else is said."""
+        one = {"image": self.cluster.access.image, "command": SERVE, **(container or {})}
         template = {
             "metadata": {"annotations": dict(ASLEEP if annotations is None else annotations)},
-            "spec": {"containers": [{"image": self.cluster.access.image, **(container or {})}], **(spec or {})},
+            "spec": {"containers": [one], **(spec or {})},
         }
         metadata: Object = {"name": name} | ({"labels": dict(labels)} if labels else {})
         return {
@@ -183,10 +187,10 @@ class Home:
             "spec": {"template": template},
         }
 
-    def fetch(self, name: str, path: str = "/") -> httpx.Response:
+    def fetch(self, name: str, path: str = "/", method: str = "GET", **options: Any) -> httpx.Response:
         """A request through the ingress."""
-        host = f"{name}.{self.namespace}.{self.cluster.access.domain}"
-        return self.cluster.web.get(path, headers={"host": host})
+        host = {"host": f"{name}.{self.namespace}.{self.cluster.access.domain}"}
+        return self.cluster.web.request(method, path, headers=host | options.pop("headers", {}), **options)
 
     def normal(self, thing: Any) -> Any:
         """The same without what differs from run to run and from place to place."""
@@ -203,8 +207,8 @@ class Home:
             return [self.normal(one) for one in thing]
         if not isinstance(thing, str):
             return thing
-        text = thing.replace(self.namespace, "NAMESPACE").replace(self.cluster.access.image, "IMAGE")
-        text = text.replace(self.cluster.access.domain, "DOMAIN")
+        text = thing.replace(RECEIVER, "RECEIVER").replace(self.cluster.access.image, "IMAGE")
+        text = text.replace(self.namespace, "NAMESPACE").replace(self.cluster.access.domain, "DOMAIN")
         return _TIME.sub("TIME", _UUID.sub("UID", text))
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from contract.delivery import make_broker, make_ping, make_trigger, refer
 from contract.kit import BROKERS, PING_SOURCES, SERVICES, TRIGGERS, Home, condition, failure
 
-EVENTING = "eventing.knative.dev/v1"
 DENIED = 'admission webhook "validation.webhook.eventing.knative.dev" denied the request: validation failed: '
 NO_SINK = {"reason": "DeadLetterSinkNotConfigured", "message": "No dead letter sink is configured."}
 NO_OIDC = {"reason": "authentication-oidc feature disabled"}
@@ -14,26 +14,6 @@ NO_POLICIES = {
     "reason": "OIDCDisabled",
     "message": 'Feature "authentication-oidc" must be enabled to support Authorization',
 }
-
-
-def make_broker(name: str) -> dict[str, Any]:
-    return {"apiVersion": EVENTING, "kind": "Broker", "metadata": {"name": name}}
-
-
-def make_trigger(name: str, subscriber: dict[str, Any]) -> dict[str, Any]:
-    spec = {"broker": "default", "subscriber": subscriber}
-    return {"apiVersion": EVENTING, "kind": "Trigger", "metadata": {"name": name}, "spec": spec}
-
-
-def make_ping(name: str, sink: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    metadata = {"name": name}
-    source = {"apiVersion": "sources.knative.dev/v1", "kind": "PingSource", "metadata": metadata}
-    return source | {"spec": {"sink": sink, **spec}}
-
-
-def refer(kind: str, name: str) -> dict[str, Any]:
-    version = EVENTING if kind == "Broker" else "serving.knative.dev/v1"
-    return {"ref": {"apiVersion": version, "kind": kind, "name": name}}
 
 
 def true(kind: str, **rest: str) -> dict[str, str]:
@@ -112,6 +92,53 @@ def test_a_trigger_without_a_subscriber(home: Home) -> None:
     ]
     home.create(SERVICES, home.make_service("nobody"))
     home.await_ready(TRIGGERS, "one")
+
+
+def test_a_trigger_without_its_dead_letter_sink(home: Home) -> None:
+    home.create(BROKERS, make_broker("default"))
+    home.await_ready(BROKERS, "default")
+    sink = {"deadLetterSink": refer("Service", "nobody")}
+    home.create(TRIGGERS, make_trigger("one", {"uri": "http://example.org/"}, delivery=sink))
+    status = home.normal(home.await_condition(TRIGGERS, "one", "Ready", "False")["status"])
+    failed = {
+        "status": "False",
+        "lastTransitionTime": "TIME",
+        "reason": "Unable to get the dead letter sink's URI",
+        "message": 'failed to get object NAMESPACE/nobody: services.serving.knative.dev "nobody" not found',
+    }
+    assert status["subscriberUri"] == "http://example.org/"
+    assert status["conditions"] == [
+        true("BrokerReady"),
+        failed | {"type": "DeadLetterSinkResolved"},
+        unknown("DependencyReady"),
+        unknown("OIDCIdentityCreated"),
+        failed | {"type": "Ready"},
+        true("SubscriberResolved"),
+        unknown("SubscriptionReady"),
+    ]
+    home.create(SERVICES, home.make_service("nobody"))
+    home.await_ready(TRIGGERS, "one")
+
+
+def test_a_broker_without_its_dead_letter_sink(home: Home) -> None:
+    home.create(BROKERS, make_broker("default", delivery={"deadLetterSink": refer("Service", "nobody")}))
+    status = home.normal(home.await_condition(BROKERS, "default", "Ready", "False")["status"])
+    failed = {
+        "status": "False",
+        "lastTransitionTime": "TIME",
+        "reason": "NoAddress",
+        "message": "Channel does not have an address.",
+    }
+    assert status["conditions"] == [
+        unknown("Addressable"),
+        unknown("FilterReady"),
+        unknown("IngressReady"),
+        failed | {"type": "Ready"},
+        failed | {"type": "TriggerChannelReady"},
+    ]
+    assert "address" not in status
+    home.create(SERVICES, home.make_service("nobody"))
+    home.await_ready(BROKERS, "default")
 
 
 def test_a_trigger_waits_for_its_broker(home: Home) -> None:

@@ -11,6 +11,7 @@ SPEC = {
     "containerConcurrency": 0,
     "containers": [
         {
+            "command": ["python3", "-c", "RECEIVER"],
             "image": "IMAGE",
             "name": "user-container",
             "readinessProbe": {"successThreshold": 1, "tcpSocket": {"port": 0}},
@@ -133,6 +134,15 @@ def test_fields_that_no_schema_has_are_dropped(home: Home) -> None:
     spec = made["spec"]["template"]["spec"]
     assert "nonsense" not in spec
     assert "lifecycle" not in spec["containers"][0]
+
+
+def test_nulls_of_go_clients_change_nothing(home: Home) -> None:
+    service = home.serve("hello")
+    service["spec"]["template"]["metadata"]["creationTimestamp"] = None
+    service["metadata"]["creationTimestamp"] = None
+    changed = answered(home.put(SERVICES, service), 200)
+    assert changed["metadata"]["generation"] == 1
+    assert home.normal(changed["spec"]["template"]) == TEMPLATE
 
 
 def test_only_a_template_change_makes_a_revision(home: Home) -> None:

@@ -66,7 +66,7 @@ def test_structured_events_arrive_in_binary_mode(receiving: Cluster) -> None:
     assert receiving.internal.post("/default/main", headers=headers, content=json.dumps(event)).status_code == 202
     (one,) = received(receiving, "structured")
     assert json.loads(one["body"]) == {"b": 2}
-    assert (one["headers"]["ce-number"], one["headers"]["content-type"]) == ("3", "application/json")
+    assert one["headers"]["ce-number"] == "3"
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,10 @@ def test_structured_events_arrive_in_binary_mode(receiving: Cluster) -> None:
         ({"ce-type": ""}, "attribute type is missing"),
         ({"ce-source": None}, "attribute source is missing"),
         ({"ce-specversion": None}, "attribute specversion is missing"),
-        ({"ce-specversion": "0.3"}, "attribute specversion is '0.3'"),
+        ({"ce-specversion": "0.2"}, "attribute specversion is '0.2'"),
         ({"ce-time": "yesterday"}, "attribute time is no RFC 3339 timestamp"),
         ({"ce-Bad-Name": "x"}, "attribute name 'bad-name'"),
+        ({"ce-knativebrokerttl": "1"}, "attribute knativebrokerttl is used up"),
     ],
 )
 def test_what_is_no_event_is_refused(receiving: Cluster, change: dict[str, str | None], complaint: str) -> None:
@@ -117,16 +118,12 @@ def test_a_reply_is_a_new_event(receiving: Cluster) -> None:
     assert (one["headers"]["ce-id"], one["headers"]["ce-source"], one["path"]) == ("r-q1", "/receiver", "/listen")
 
 
-NOT_AN_EVENT = b"received a non-empty response not recognized as CloudEvent"
-
-
 @pytest.mark.parametrize(
     ("path", "attempts", "code", "data"),
     [
         ("/status/503", 3, "503", b"because of that"),
         ("/status/404", 3, "404", b"because of that"),
         ("/status/400", 1, "400", b"because of that"),
-        ("/chatty", 3, "502", NOT_AN_EVENT),
     ],
 )
 def test_dead_letters_say_why(receiving: Cluster, path: str, attempts: int, code: str, data: bytes) -> None:
@@ -201,7 +198,7 @@ def test_ping_sources_are_validated(receiving: Cluster, spec: dict[str, Any], co
             {"filter": {"attributes": {"Bad-Name": "x"}}},
             'invalid key name "Bad-Name": spec.filter.attributes[Bad-Name]',
         ),
-        ({"filters": [{"exact": {"type": "x"}}]}, "spec.filters"),
+        ({"filters": [{"cesql": "type = 'x'"}]}, "spec.filters[0].cesql"),
         ({"delivery": {"backoffDelay": "soon"}}, "invalid value: soon: spec.delivery.backoffDelay"),
     ],
 )

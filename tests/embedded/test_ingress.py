@@ -2,7 +2,7 @@
 
 import pytest
 
-from embedded.kit import Cluster, eventually, make_service, services
+from embedded.kit import Cluster, eventually, services
 
 ASLEEP = {"autoscaling.knative.dev/initial-scale": "0"}
 
@@ -91,9 +91,9 @@ def test_urls_say_where_a_service_is_seen(served: Cluster) -> None:
 
 
 def test_where_a_service_stood_a_page_says_that_it_has_ended(cluster: Cluster) -> None:
-    cluster.create(services(), make_service("gone", annotations=ASLEEP))
+    cluster.serve("gone", annotations=ASLEEP)
     cluster.api.delete(f"{services()}/gone")
-    eventually(lambda: cluster.fetch("gone").json()["reason"] == "Ended")
+    eventually(lambda: cluster.fetch("gone").json().get("reason") == "Ended")
     page = cluster.fetch("gone", headers={"accept": "text/html"})
     assert page.status_code == 404
     assert "This page has ended" in page.text

@@ -15,8 +15,8 @@ from knative_embedded.api.patches import PatchError, apply_json_patch, apply_mer
 from knative_embedded.api.selectors import parse_label_selector
 from knative_embedded.control.conditions import TRUE, Truth, Verdict, deny, doubt, make_conditions
 from knative_embedded.durations import format_go_duration, parse_go_duration, parse_iso_duration
-from knative_embedded.eventing.backoff import Delivery, Policy, may_retry, wait_before
-from knative_embedded.eventing.cloudevents import Event, parse_event, render_binary
+from knative_embedded.eventing.backoff import Delivery, Policy, may_retry, parse_delivery, wait_before
+from knative_embedded.eventing.cloudevents import Event, NotAnEvent, parse_event, render_binary
 from knative_embedded.eventing.cron import next_tick
 from knative_embedded.pods.images import Image, find_image, strip_reference
 from knative_embedded.pods.plan import expand
@@ -120,7 +120,7 @@ def test_ages(seconds: int, text: str) -> None:
 @given(st.integers(0, 20), st.integers(1, 30))
 def test_retries_end_and_waits_grow(retry: int, attempts: int) -> None:
     for policy in Policy:
-        delivery = Delivery(retry=retry, policy=policy)
+        delivery = Delivery(retry=retry, policy=policy, delay=0.2)
         wait = wait_before(delivery, attempts)
         assert (wait is None) == (attempts > retry)
         following = wait_before(delivery, attempts + 1)
@@ -133,7 +133,8 @@ def test_what_is_retried() -> None:
     ]
 
 
-ATTRIBUTES = st.dictionaries(st.from_regex(r"[a-z]{3,9}", fullmatch=True), st.text(min_size=1, max_size=9), max_size=3)
+WORDS = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=9)
+ATTRIBUTES = st.dictionaries(st.from_regex(r"[a-z]{3,9}", fullmatch=True), WORDS, max_size=3)
 RESERVED = {"data", "datacontenttype", "time", "specversion"}
 
 
@@ -142,9 +143,44 @@ def test_events_survive_the_wire(extensions: dict[str, str], data: bytes) -> Non
     extensions = {key: value for key, value in extensions.items() if key not in RESERVED}
     attributes = {"specversion": "1.0", "id": "1", "source": "/x", "type": "t", **extensions}
     event = Event(attributes, data or None)
-    headers, body = render_binary(event)
-    assert all(value.isascii() and value.isprintable() for _, value in headers)
-    assert parse_event(headers, body) == event
+    assert parse_event(*render_binary(event)) == event
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
+        ("2026-01-02T00:04:05.120+01:00", "2026-01-01T23:04:05.12Z"),
+        ("2026-01-02T03:04:05.000-00:30", "2026-01-02T03:34:05Z"),
+        ("2026-01-02T03:04:05.123456789Z", "2026-01-02T03:04:05.123456789Z"),
+    ],
+)
+def test_the_time_of_an_event_is_kept_in_utc(said: str, kept: str) -> None:
+    attributes = {"specversion": "1.0", "id": "1", "source": "/x", "type": "t", "time": said}
+    assert parse_event(*render_binary(Event(attributes))).attributes["time"] == kept
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-01-02", "2026-01-02T03:04:05", "2026-13-02T03:04:05Z", "0001-01-01T00:00:00+01:00"]
+)
+def test_what_is_no_time(text: str) -> None:
+    attributes = {"specversion": "1.0", "id": "1", "source": "/x", "type": "t", "time": text}
+    with pytest.raises(NotAnEvent, match="RFC 3339"):
+        parse_event(*render_binary(Event(attributes)))
+
+
+@pytest.mark.parametrize(
+    ("trigger", "broker", "wanted"),
+    [
+        (None, None, Delivery()),
+        (None, {"retry": 3, "backoffPolicy": "linear", "backoffDelay": "PT1S"}, Delivery(3, Policy.LINEAR, 1.0)),
+        ({}, {"retry": 3}, Delivery()),
+        ({"retry": 2}, {"backoffPolicy": "linear", "backoffDelay": "PT1S"}, Delivery(2)),
+        ({"retry": 2, "backoffDelay": "PT1S", "timeout": "PT2S"}, None, Delivery(2, timeout=2.0)),
+    ],
+)
+def test_the_delivery_of_a_trigger_is_its_own_or_its_brokers(trigger: Any, broker: Any, wanted: Delivery) -> None:
+    assert parse_delivery(trigger, broker) == wanted
 
 
 def test_routing_by_percent_and_tag() -> None:

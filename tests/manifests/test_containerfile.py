@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -72,3 +75,17 @@ def test_an_image_installs_what_the_tests_ran_with(lock: Path) -> None:
     assert ours
     assert all(everything[name] == hashes for name, hashes in ours.items())
     assert all(ours.values())
+
+
+def test_what_compresses_mlflows_page_lies_in_its_layer_and_nothing_else(tmp_path: Path) -> None:
+    """The layer is kept while its files stay the same: one too many, and it is made anew for nothing."""
+    copied = re.findall(r"mlflow-image/mlflow_on_demand/(\w+)\.py", (IMAGE / "Containerfile").read_text())
+    (tmp_path / "mlflow_on_demand").mkdir()
+    for name in copied:
+        shutil.copy(IMAGE / "mlflow_on_demand" / f"{name}.py", tmp_path / "mlflow_on_demand")
+    code = (
+        "import mlflow_on_demand.compress_ui, sys; print(*(m for m in sys.modules if m.startswith('mlflow_on_demand')))"
+    )
+    ran = subprocess.run([sys.executable, "-S", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    needed = {name.rpartition(".")[2] for name in ran.stdout.split()}
+    assert needed - {"mlflow_on_demand"} | {"__init__"} == {*copied}

@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
+from mlflow_on_demand.mlflow_facts import ui_dir
 from mlflow_on_demand.snapshot import Objective
+from mlflow_on_demand.ui_pack import UiPack
 from support.hpo_files import NOON, TASK, Point, name, run_id, tarball, write_task
+from support.packed_ui import make_packed_environment
 from support.task_server import TaskServer, serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Response
 
 pytestmark = pytest.mark.browser
 
@@ -114,3 +118,39 @@ def test_the_waiting_page_turns_into_mlflow_by_itself(page: "Page", tmp_path: Pa
         page.get_by_text("turns into MLflow by itself").wait_for()
         publish(tmp_path)
         assert run_names(page) == ["best", "middling", "worst"]
+
+
+def test_a_page_is_moved_compressed(page: "Page", tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """In an environment like the image's: what moves is what the compressed forms weigh, and the page is all there."""
+    environment = make_packed_environment(tmp_path_factory.mktemp("environment"))
+    publish(tmp_path)
+    moved: list[Response] = []
+    page.on("response", lambda response: moved.append(response) if is_of_the_ui(response) else None)
+    with serving((tmp_path / "store").as_uri(), str(tmp_path), python=environment.python) as server:
+        server.wait_for("ready")
+        page.goto(server.url)
+        assert run_names(page) == ["best", "middling", "worst"]
+        charts_are_painted(page)
+        loaded = tuple(moved)
+        for response in loaded:
+            response.finished()
+        expected = {response.url: weight(environment.pack, response) for response in loaded}
+        assert {response.url: response.request.sizes()["responseBodySize"] for response in loaded} == expected
+        compressed = [response for response in loaded if response.header_value("content-encoding") in ("br", "gzip")]
+        assert {urlsplit(one.url).path.rpartition(".")[2] for one in compressed} >= {"js", "css", "/"}
+
+
+def is_of_the_ui(response: "Response") -> bool:
+    path = urlsplit(response.url).path
+    return path == "/" or path.startswith("/static-files/")
+
+
+def weight(pack: UiPack, response: "Response") -> int:
+    """The size of the form in which a file of MLflow's page was sent; where there are small forms, it must be one."""
+    name = urlsplit(response.url).path.removeprefix("/static-files/").lstrip("/") or "index.html"
+    file = pack.page if name == "index.html" else pack.files[name]
+    encoding = response.header_value("content-encoding")
+    if encoding is None:
+        assert list(file.tags) == ["identity"], name
+        return (ui_dir() / name).stat().st_size
+    return pack.path_of(name, encoding).stat().st_size

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from mlflow_on_demand.first_look import SCRIPT_PATH, make_detour, make_first_look, make_landing, make_view
+from mlflow_on_demand.first_look import make_detour, make_first_look, make_landing, make_view
 from mlflow_on_demand.pages import make_preparing_page
 from mlflow_on_demand.snapshot import Experiment, Manifest, Objective, ObjectRef
 from mlflow_on_demand.stage import Stage
-from mlflow_on_demand.ui_files import make_index
+from mlflow_on_demand.ui_page import SCRIPT_PATH, make_page
 
 REF = ObjectRef("", 0, "")
 MANIFEST = Manifest(
@@ -81,10 +81,10 @@ def test_a_name_cannot_end_the_script() -> None:
 
 
 def test_the_script_stands_before_mlflows_own() -> None:
-    index = make_index()
-    ours, theirs = index.index(f'<script src="{SCRIPT_PATH}"></script>'), index.index("static/js/main.")
+    page = make_page().decode()
+    ours, theirs = page.index(f'<script src="{SCRIPT_PATH}"></script>'), page.index("static/js/main.")
     assert ours < theirs
-    assert index.count("<script") == 2
+    assert page.count("<script") == 2
 
 
 @pytest.mark.parametrize("stage", Stage)

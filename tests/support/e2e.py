@@ -21,6 +21,7 @@ def main() -> None:
     print(f"Cluster: ingress {target.ingress}, domain {target.domain}, registry {target.registry}", flush=True)
     images = push_images(target.registry, "functions", "mlflow", "s3")
     os.environ |= {
+        "KUBECONFIG": os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config"),
         "KNATIVE_INGRESS": target.ingress,
         "KNATIVE_DOMAIN": target.domain,
         "REGISTRY": target.registry,

@@ -47,10 +47,10 @@ class Platform:
     def url(self, service: str) -> str:
         return f"http://{self.target.host(service, NAMESPACE)}"
 
-    def get(self, service: str, path: str = "/", **headers: str) -> requests.Response:
+    def get(self, service: str, path: str = "/", patience: float = 300) -> requests.Response:
         """As a browser would ask for a page, whatever DNS says of its host."""
         host = {"Host": self.target.host(service, NAMESPACE)}
-        return requests.get(f"{self.target.ingress}{path}", headers={**host, **headers}, timeout=300)
+        return requests.get(f"{self.target.ingress}{path}", headers=host, timeout=patience)
 
     def send(self, prefer: str = "", **event: Any) -> requests.Response:
         """An event to the front door."""
@@ -92,7 +92,7 @@ def deployed(target: Target, images: Images, stores: dict[str, str], folder: Pat
     """
     overlay = write_overlay(folder, target, images)
     platform = Platform(target, overlay, secrets.token_urlsafe(32))
-    with knative_settings_kept(), temporary_namespace(NAMESPACE):
+    with knative_configured(), temporary_namespace(NAMESPACE):
         apply(*make_secrets(stores, platform.token))
         platform.apply()
         until(lambda: platform.get("front", "/health").status_code == 204, 60, "the ingress knows the front door")
@@ -127,10 +127,12 @@ def write_overlay(folder: Path, target: Target, images: Images) -> Path:
 
 
 @contextlib.contextmanager
-def knative_settings_kept() -> Iterator[None]:
-    """Afterwards the settings of Knative that the overlay writes are what they were: the cluster has other users."""
-    former = [_remembered(wanted) for wanted in yaml.safe_load_all(_SETTINGS_OF_KNATIVE.read_text())]
+def knative_configured() -> Iterator[None]:
+    """Knative as `components/knative-config` sets it; afterwards as it was, for the cluster has other users."""
+    wanted = list(yaml.safe_load_all(_SETTINGS_OF_KNATIVE.read_text()))
+    former = [_remembered(one) for one in wanted]
     try:
+        apply(*wanted)
         yield
     finally:
         for namespace, name, data in former:

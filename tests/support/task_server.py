@@ -64,11 +64,13 @@ class TaskServer:
 
 
 @contextmanager
-def serving(snapshot_store: str, tmp: str, environment: Mapping[str, str] | None = None) -> Iterator[TaskServer]:
+def serving(
+    snapshot_store: str, tmp: str, environment: Mapping[str, str] | None = None, python: str = sys.executable
+) -> Iterator[TaskServer]:
     """Start a server whose scratch files go below `tmp`; it has ended afterwards, and left nothing where it stood."""
     settings = ServerSettings(TASK, snapshot_store, f"http://{HOST}:8080")
     env = {**os.environ, **settings.to_env(), "PORT": "0", "TMPDIR": tmp, **(environment or {})}
-    command = [sys.executable, "-m", "mlflow_on_demand.server"]
+    command = [python, "-m", "mlflow_on_demand.server"]
     with (
         tempfile.TemporaryDirectory() as stand,
         subprocess.Popen(command, env=env, cwd=stand, stderr=subprocess.PIPE, text=True) as process,

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from knative_embedded import labels
 from knative_embedded.admission.fielderrors import (
+    CURRENT,
     Errors,
     FieldError,
     invalid_key,
@@ -17,6 +18,7 @@ from knative_embedded.admission.fielderrors import (
     via,
 )
 from knative_embedded.durations import parse_iso_duration
+from knative_embedded.eventing.filters import DIALECTS
 from knative_embedded.objects import Object, annotations_of, copy_of, namespace_of, spec_of
 
 CLASS = "MTChannelBasedBroker"
@@ -77,18 +79,40 @@ def validate_trigger(new: Object, old: Object | None) -> Errors:
     """Broker, filter, subscriber and delivery; the broker may not change later."""
     spec = spec_of(new)
     found: Errors = [] if spec.get("broker") else [missing("broker")]
-    if spec.get("filters"):
-        found.append(FieldError("the embedded runtime matches spec.filter.attributes only", ("filters",)))
-    attributes = (spec.get("filter") or {}).get("attributes") or {}
-    hint = "Attribute name must start with a letter and can only contain lowercase alphanumeric"
-    wrong = [name for name in attributes if not _ATTRIBUTE.fullmatch(name)]
-    found += via([invalid_key(name, f"[{name}]", hint) for name in wrong], "filter", "attributes")
+    found += via(_validate_names((spec.get("filter") or {}).get("attributes") or {}), "filter", "attributes")
+    found += via(_validate_filters(spec.get("filters") or []), "filters")
     found += via(validate_destination(spec.get("subscriber") or {}), "subscriber")
     found += via(_validate_delivery(spec.get("delivery") or {}), "delivery")
     found = via(found, "spec")
     if old is not None and spec_of(old).get("broker") != spec.get("broker"):
         found.append(FieldError("Immutable fields changed (-old +new)", ("spec", "broker")))
     return found
+
+
+def _validate_names(attributes: Object) -> Errors:
+    hint = "Attribute name must start with a letter and can only contain lowercase alphanumeric"
+    return [invalid_key(name, f"[{name}]", hint) for name in attributes if not _ATTRIBUTE.fullmatch(name)]
+
+
+def _validate_filters(filters: list[Object]) -> Errors:
+    found: Errors = []
+    for index, one in enumerate(filters):
+        found += via(_validate_filter(one), f"[{index}]")
+    return found
+
+
+def _validate_filter(one: Object) -> Errors:
+    """One dialect; `cesql`, a language of its own, is not served here."""
+    found: Errors = []
+    if sum(bool(one.get(dialect)) for dialect in (*DIALECTS, "all", "any", "not", "cesql")) > 1:
+        found.append(FieldError("multiple dialects found, filters can have only one dialect set", (CURRENT,)))
+    if one.get("cesql"):
+        found.append(FieldError("the embedded runtime does not evaluate CloudEvents SQL", ("cesql",)))
+    for dialect in DIALECTS:
+        found += via(_validate_names(one.get(dialect) or {}), dialect)
+    for dialect in ("all", "any"):
+        found += via(_validate_filters(one.get(dialect) or []), dialect)
+    return found + (via(_validate_filter(one["not"]), "not") if one.get("not") else [])
 
 
 def validate_destination(destination: Object) -> Errors:

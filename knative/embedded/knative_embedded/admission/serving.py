@@ -23,6 +23,9 @@ from knative_embedded.admission.names import complain_dns_1035_label
 from knative_embedded.durations import parse_go_duration
 from knative_embedded.objects import Object, annotations_of, copy_of, meta, name_of, spec_of
 
+_TEMPLATE_METADATA = {"annotations", "finalizers", "labels", "name", "namespace"}
+"""What the schema has of a template's metadata: the null `creationTimestamp` that Go clients send is not there."""
+
 
 def default_service(new: Object, old: Object | None) -> Object:
     """The template's defaults and, without a traffic block, all traffic to the latest Revision."""
@@ -38,7 +41,8 @@ def default_configuration(new: Object, old: Object | None) -> Object:
     """The template's defaults."""
     made = copy_of(new)
     template = made.setdefault("spec", {}).setdefault("template", {})
-    template.setdefault("metadata", {})
+    said = (template.get("metadata") or {}).items()
+    template["metadata"] = {key: value for key, value in said if key in _TEMPLATE_METADATA and value is not None}
     template["spec"] = podspec.default_revision_spec(template.get("spec") or {}, creating=old is None)
     return made
 

@@ -27,23 +27,30 @@ _NO_POLICIES = Verdict(
 )
 
 
-def _judge_dead_letter_sink(delivery: Object, sink: Resolution) -> Verdict:
-    if not delivery.get("deadLetterSink"):
-        return _NO_SINK
-    return TRUE if sink.url else deny("Unable to get the dead letter sink's URI", sink.problem)
+def _judge_dead_letter_sink(sink: Resolution) -> Verdict:
+    if sink.problem:
+        return deny("Unable to get the dead letter sink's URI", sink.problem)
+    return TRUE if sink.url else _NO_SINK
 
 
 def make_broker_status(broker: Object, dead_letters: Resolution, addresses: Addresses, now: dt.datetime) -> Object:
-    """A Broker is ready at once: its queue is the runtime's own."""
-    sink = _judge_dead_letter_sink(spec_of(broker).get("delivery") or {}, dead_letters)
+    """A Broker is ready at once, its queue being the runtime's own; it waits for a dead letter sink that is nowhere.
+
+    Then Knative says no more than that its channel, which has the same sink, has no address.
+    """
     names = ("Addressable", "FilterReady", "IngressReady", "TriggerChannelReady")
+    if dead_letters.problem:
+        waiting = {"TriggerChannelReady": deny("NoAddress", "Channel does not have an address.")}
+        dependents = dict.fromkeys(names, UNKNOWN) | waiting
+        return make_status(broker, make_conditions(broker, dependents, {}, now), {})
+    dependents = dict.fromkeys(names, TRUE)
+    sink = _judge_dead_letter_sink(dead_letters)
     informational = {"DeadLetterSinkResolved": sink, "EventPoliciesReady": _NO_POLICIES}
     fields = {
         "address": {"name": "http", "url": addresses.broker_url(namespace_of(broker), name_of(broker))},
         "deadLetterSinkUri": dead_letters.url,
     }
-    conditions = make_conditions(broker, dict.fromkeys(names, TRUE), informational, now)
-    return make_status(broker, conditions, fields)
+    return make_status(broker, make_conditions(broker, dependents, informational, now), fields)
 
 
 def make_trigger_status(
@@ -56,11 +63,16 @@ def make_trigger_status(
         broker_ready = read_verdict(condition(broker, "Ready"))
         if not condition(broker, "Ready"):
             broker_ready = doubt("BrokerNotConfigured", "Broker has not yet been reconciled.")
+    sink = _judge_dead_letter_sink(dead_letters)
     if not subscriber.url:
-        return _make_unresolved_status(trigger, broker_ready, subscriber.problem, now)
+        resolved = deny("Unable to get the Subscriber's URI", subscriber.problem)
+        return _make_unresolved_status(trigger, {"BrokerReady": broker_ready, "SubscriberResolved": resolved}, {}, now)
+    if dead_letters.problem:
+        known = {"BrokerReady": broker_ready, "SubscriberResolved": TRUE, "DeadLetterSinkResolved": sink}
+        return _make_unresolved_status(trigger, known, {"subscriberUri": subscriber.url}, now)
     dependents = {
         "BrokerReady": broker_ready,
-        "DeadLetterSinkResolved": _judge_dead_letter_sink(spec_of(trigger).get("delivery") or {}, dead_letters),
+        "DeadLetterSinkResolved": sink,
         "DependencyReady": TRUE,
         "OIDCIdentityCreated": _NO_OIDC,
         "SubscriberResolved": TRUE,
@@ -70,12 +82,11 @@ def make_trigger_status(
     return make_status(trigger, make_conditions(trigger, dependents, {}, now), fields)
 
 
-def _make_unresolved_status(trigger: Object, broker_ready: Verdict, problem: str, now: dt.datetime) -> Object:
-    """Without a subscriber nothing else is looked at."""
+def _make_unresolved_status(trigger: Object, known: dict[str, Verdict], fields: Object, now: dt.datetime) -> Object:
+    """After a destination that is nowhere nothing else is looked at."""
     later = ("DeadLetterSinkResolved", "DependencyReady", "OIDCIdentityCreated", "SubscriptionReady")
-    resolved = deny("Unable to get the Subscriber's URI", problem)
-    dependents = dict.fromkeys(later, UNKNOWN) | {"BrokerReady": broker_ready, "SubscriberResolved": resolved}
-    return make_status(trigger, make_conditions(trigger, dependents, {}, now), {})
+    dependents = dict.fromkeys(later, UNKNOWN) | known
+    return make_status(trigger, make_conditions(trigger, dependents, {}, now), fields)
 
 
 def make_ping_source_status(source: Object, sink: Resolution, now: dt.datetime) -> Object:

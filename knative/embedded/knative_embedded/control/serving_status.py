@@ -63,7 +63,9 @@ def make_revision_status(revision: Object, facts: Facts, now: dt.datetime) -> Ob
     containers = spec_of(revision)["containers"]
     fields = {"containerStatuses": [_container_status(one) for one in containers]}
     status = make_status(revision, make_conditions(revision, dependents, {"Active": active}, now), fields)
-    return status | {"actualReplicas": facts.awake, "desiredReplicas": facts.wanted}
+    # Nobody has asked for a pod as long as a Revision that began asleep has not been woken.
+    asked = facts.wanted or facts.started or "desiredReplicas" in status_of(revision)
+    return status | {"actualReplicas": facts.awake} | ({"desiredReplicas": facts.wanted} if asked else {})
 
 
 def _container_status(container: Object) -> Object:

@@ -1,7 +1,6 @@
 """When a delivery is tried again, and when it is given up. Pure.
 
-Source: knative/eventing pkg/kncloudevents/retries.go (SelectiveRetry, backoff), and the defaults of the multi-tenant
-broker: ten retries, exponential from 0.2 s.
+Source: knative/eventing pkg/kncloudevents/retries.go (RetryConfigFromDeliverySpec, SelectiveRetry).
 """
 
 import dataclasses
@@ -25,21 +24,27 @@ class Policy(StrEnum):
 class Delivery:
     """A delivery spec: durations in seconds; `timeout` bounds one attempt."""
 
-    retry: int = 10
+    retry: int = 0
     policy: Policy = Policy.EXPONENTIAL
-    delay: float = 0.2
+    delay: float = 0.0
     timeout: float = LONGEST
 
 
 def parse_delivery(trigger: Object | None, broker: Object | None) -> Delivery:
-    """The trigger's delivery spec field by field, else the broker's, else the default."""
-    merged = {**(broker or {}), **{key: value for key, value in (trigger or {}).items() if value is not None}}
-    default = Delivery()
+    """The trigger's delivery spec if it has one, else the broker's: never a mixture of the two.
+
+    What the chosen one leaves out is none: no retries, and no wait unless both policy and delay are said. The ten
+    exponential retries are what a Broker without a delivery spec gets at its creation.
+    """
+    chosen = {
+        key: value for key, value in ((broker if trigger is None else trigger) or {}).items() if value is not None
+    }
+    waits = "backoffPolicy" in chosen and "backoffDelay" in chosen
     return Delivery(
-        retry=int(merged.get("retry", default.retry)),
-        policy=Policy(merged.get("backoffPolicy", default.policy)),
-        delay=parse_iso_duration(merged["backoffDelay"]) if "backoffDelay" in merged else default.delay,
-        timeout=parse_iso_duration(merged["timeout"]) if "timeout" in merged else default.timeout,
+        retry=int(chosen.get("retry", 0)),
+        policy=Policy(chosen["backoffPolicy"]) if waits else Policy.EXPONENTIAL,
+        delay=parse_iso_duration(chosen["backoffDelay"]) if waits else 0.0,
+        timeout=parse_iso_duration(chosen["timeout"]) if "timeout" in chosen else LONGEST,
     )
 
 

@@ -6,7 +6,7 @@ Source of the statuses: knative/eventing pkg/broker/ingress/ingress_handler.go.
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -21,6 +21,8 @@ from knative_embedded.pods.pod import Node
 
 MAX_EVENT = 1024 * 1024
 TTL = 255
+TTL_ATTRIBUTE = "knativebrokerttl"
+"""How often replies may still beget replies: on a dead letter it is seen, and counts when the letter is posted anew."""
 
 
 class Refused(Exception):
@@ -55,19 +57,20 @@ class Brokers:
             return Response(status_code=200)
         try:
             namespace, name = _parse_target(request)
-            event = parse_event(request.headers.items(), await _read(request))
+            event = parse_event(_decode(request.headers.raw), await _read(request))
+            ttl = _parse_ttl(event)
         except NotAnEvent as error:
             return JSONResponse({"error": str(error)}, 400)
         except Refused as error:
             return JSONResponse({"error": str(error)}, error.status)
         if self._store.get(BROKER, namespace, name) is None:
             return JSONResponse({"error": f'broker "{name}" not found in namespace "{namespace}"'}, 404)
-        await self.accept(namespace, name, event)
+        await self.accept(namespace, name, event, ttl)
         return Response(status_code=202)
 
-    async def accept(self, namespace: str, broker: str, event: Event) -> None:
+    async def accept(self, namespace: str, broker: str, event: Event, ttl: int) -> None:
         """Commit an event to a Broker, and wake the deliveries."""
-        publication = self.address(namespace, broker, event, TTL)
+        publication = self.address(namespace, broker, event, ttl)
 
         def save(connection: sqlite3.Connection) -> None:
             publish(connection, publication, time.time())
@@ -77,7 +80,7 @@ class Brokers:
 
     def address(self, namespace: str, broker: str, event: Event, ttl: int) -> Publication:
         """The event with the Triggers that want it, as they are now."""
-        stamped = event.extended({"knativearrivaltime": micro_timestamp(self._clock())})
+        stamped = event.without(TTL_ATTRIBUTE).extended({"knativearrivaltime": micro_timestamp(self._clock())})
         recipients = [
             Recipient(namespace_of(trigger), name_of(trigger), uid_of(trigger))
             for trigger in self._store.list(TRIGGER, namespace)
@@ -99,6 +102,19 @@ def _parse_target(request: Request) -> tuple[str, str]:
     if len(parts) != 2:
         raise Refused(404 if parts == [""] else 400, "the path of a broker is /<namespace>/<broker>")
     return parts[0], parts[1]
+
+
+def _decode(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in headers]
+
+
+def _parse_ttl(event: Event) -> int:
+    """What is left of an event's time to live, one less than it says. Raises NotAnEvent when that is none."""
+    said = event.attributes.get(TTL_ATTRIBUTE, "")
+    left = int(said) - 1 if said.isdecimal() else TTL
+    if left < 1:
+        raise NotAnEvent(f"attribute {TTL_ATTRIBUTE} is used up")
+    return left
 
 
 async def _read(request: Request) -> bytes:

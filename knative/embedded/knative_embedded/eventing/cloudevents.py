@@ -1,6 +1,8 @@
 """CloudEvents 1.0 over HTTP: both content modes in, binary mode out. Pure.
 
 Source: CloudEvents HTTP protocol binding 1.0.2. What is no valid event raises NotAnEvent, naming the attribute.
+As in Knative (cloudevents/sdk-go v2), attributes in headers are UTF-8 as they stand, without the binding's percent
+encoding; `time` becomes UTC; versions 0.3 and 1.0 are taken.
 """
 
 import base64
@@ -11,11 +13,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, unquote
 
 STRUCTURED = "application/cloudevents+json"
 REQUIRED = ("id", "source", "type")
+VERSIONS = ("0.3", "1.0")
 _NAME = re.compile(r"[a-z0-9]{1,64}")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class NotAnEvent(Exception):
@@ -33,6 +37,10 @@ class Event:
         """The same event with more attributes."""
         return Event({**self.attributes, **extensions}, self.data)
 
+    def without(self, name: str) -> "Event":
+        """The same event without an attribute."""
+        return Event({key: value for key, value in self.attributes.items() if key != name}, self.data)
+
 
 def is_event(headers: Iterable[tuple[str, str]]) -> bool:
     """Whether a message claims to carry an event at all."""
@@ -48,7 +56,7 @@ def parse_event(headers: Iterable[tuple[str, str]], body: bytes) -> Event:
         if not content_type.lower().startswith(STRUCTURED):
             raise NotAnEvent(f"content type {content_type!r} is not served: send single events as JSON")
         return _checked(_parse_structured(body))
-    attributes = {name[3:]: unquote(value) for name, value in found.items() if name.startswith("ce-")}
+    attributes = {name[3:]: value for name, value in found.items() if name.startswith("ce-")}
     if content_type:
         attributes["datacontenttype"] = content_type
     return _checked(Event(attributes, body or None))
@@ -77,7 +85,7 @@ def _structured_data(parsed: dict[str, Any], attributes: dict[str, str]) -> byte
             raise NotAnEvent("attribute data_base64 is no base64") from None
     if "data" not in parsed:
         return None
-    media_type = attributes.setdefault("datacontenttype", "application/json").partition(";")[0].strip().lower()
+    media_type = attributes.get("datacontenttype", "application/json").partition(";")[0].strip().lower()
     if isinstance(parsed["data"], str) and not (media_type.endswith(("/json", "+json"))):
         return parsed["data"].encode()
     return json.dumps(parsed["data"]).encode()
@@ -96,38 +104,35 @@ def _checked(event: Event) -> Event:
     version = attributes.get("specversion")
     if version is None:
         raise NotAnEvent("attribute specversion is missing")
-    if version != "1.0":
-        raise NotAnEvent(f"attribute specversion is {version!r}: only 1.0 is served")
+    if version not in VERSIONS:
+        raise NotAnEvent(f"attribute specversion is {version!r}: only {' and '.join(VERSIONS)} are served")
     for name in REQUIRED:
         if not attributes.get(name):
             raise NotAnEvent(f"attribute {name} is missing or empty")
-    for name in attributes:
+    for name, value in attributes.items():
         if not _NAME.fullmatch(name):
             raise NotAnEvent(f"attribute name {name!r} must consist of lower-case letters and digits")
-    if "time" in attributes:
-        _check_time(attributes["time"])
-    return event
+        if _CONTROL.search(value):
+            raise NotAnEvent(f"attribute {name} has control characters, which no header can carry")
+    return event.extended({"time": _in_utc(attributes["time"])}) if "time" in attributes else event
 
 
-def _check_time(text: str) -> None:
+def _in_utc(text: str) -> str:
+    """The same moment as Go's RFC3339Nano writes it in UTC."""
+    found = _TIME.fullmatch(text)
     try:
-        moment = dt.datetime.fromisoformat(text.replace("z", "Z"))
-    except ValueError:
+        moment = dt.datetime.fromisoformat(found[1] + found[3]).astimezone(dt.UTC) if found else None
+    except (ValueError, OverflowError):
         moment = None
-    if moment is None or moment.tzinfo is None or "T" not in text.upper():
+    if found is None or moment is None:
         raise NotAnEvent(f"attribute time is no RFC 3339 timestamp: {text!r}")
+    fraction = (found[2] or "")[:10].rstrip(".0")
+    return f"{moment.replace(tzinfo=None).isoformat()}{fraction}Z"
 
 
 def render_binary(event: Event) -> tuple[list[tuple[str, str]], bytes]:
     """Headers and body of the event in binary mode."""
-    headers = [
-        (f"ce-{name}", quote(value, safe=_UNQUOTED))
-        for name, value in event.attributes.items()
-        if name != "datacontenttype"
-    ]
+    headers = [(f"ce-{name}", value) for name, value in event.attributes.items() if name != "datacontenttype"]
     if "datacontenttype" in event.attributes:
         headers.append(("content-type", event.attributes["datacontenttype"]))
     return headers, event.data or b""
-
-
-_UNQUOTED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')

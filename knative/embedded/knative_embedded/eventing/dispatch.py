@@ -10,10 +10,11 @@ import base64
 import logging
 import sqlite3
 import time
+from collections.abc import Mapping
 
 from knative_embedded.eventing import queue
 from knative_embedded.eventing.backoff import Delivery, may_retry, parse_delivery, wait_before
-from knative_embedded.eventing.broker import Brokers
+from knative_embedded.eventing.broker import TTL_ATTRIBUTE, Brokers
 from knative_embedded.eventing.cloudevents import Event, NotAnEvent, is_event, parse_event
 from knative_embedded.eventing.queue import DeadLetter, Pending, Phase
 from knative_embedded.eventing.sender import Reply, Sender
@@ -129,7 +130,7 @@ class Dispatcher:
             return
         target = resolve(spec_of(trigger)["subscriber"], namespace_of(trigger), self._node.store.get)
         reply = (
-            await self._post(target.url, pending.event, delivery)
+            await self._post(target.url, pending.event, delivery, where.namespace, {"prefer": "reply"})
             if target.url
             else Reply(404, [], target.problem.encode())
         )
@@ -139,9 +140,11 @@ class Dispatcher:
         else:
             await self._retry_or_bury(pending, delivery, reply, target.url)
 
-    async def _post(self, url: str, event: Event, delivery: Delivery) -> Reply:
+    async def _post(
+        self, url: str, event: Event, delivery: Delivery, namespace: str, extra: Mapping[str, str]
+    ) -> Reply:
         assert self._sender is not None
-        return await self._sender.post(url, event, delivery.timeout, {"prefer": "reply"})
+        return await self._sender.post(url, event, delivery.timeout, {"kn-namespace": namespace, **extra})
 
     async def _finish(self, pending: Pending, answer: Event | None) -> None:
         """Commit the end of a delivery together with the event that answered it."""
@@ -185,9 +188,11 @@ class Dispatcher:
         target = resolve(sink, namespace_of(trigger), self._node.store.get)
         outcome = "no dead letter sink"
         if sink:
-            event = pending.event.extended(pending.failure)
+            event = pending.event.extended({TTL_ATTRIBUTE: str(pending.ttl), **pending.failure})
             reply = (
-                await self._post(target.url, event, delivery) if target.url else Reply(404, [], target.problem.encode())
+                await self._post(target.url, event, delivery, namespace_of(trigger), {})
+                if target.url
+                else Reply(404, [], target.problem.encode())
             )
             wait = wait_before(delivery, pending.attempts + 1) if may_retry(reply.code) else None
             if not reply.accepted and wait is not None:
@@ -221,18 +226,21 @@ def _read_answer(reply: Reply) -> tuple[Event | None, Reply]:
     if not reply.accepted:
         return None, reply
     if not is_event(reply.headers):
-        return None, Reply(502, [], _NOT_AN_EVENT.encode()) if reply.body else reply
+        return None, Reply(502, [], _NOT_AN_EVENT.encode(), ours=True) if reply.body else reply
     try:
         return parse_event(reply.headers, reply.body), reply
     except NotAnEvent as error:
-        return None, Reply(502, [], str(error).encode())
+        return None, Reply(502, [], str(error).encode(), ours=True)
 
 
 def make_failure(url: str, reply: Reply) -> dict[str, str]:
     """The extensions by which a dead letter says why: data is base64, cut at 1024 characters.
 
+    Of an answer that was no event they say nothing, as in Knative: its filter answers the channel with an empty 502.
     Source: knative/eventing pkg/kncloudevents/event_dispatcher.go and attributes/knative_error.go.
     """
+    if reply.ours:
+        return {}
     return {
         "knativeerrordest": url,
         "knativeerrorcode": str(reply.code or 500),

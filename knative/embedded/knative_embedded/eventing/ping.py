@@ -102,7 +102,7 @@ class Pings:
         for attempt in range(_RETRIES + 1):
             sink = resolve(spec_of(source)["sink"], namespace_of(source), self._node.store.get)
             if sink.url:
-                reply = await self._sender.post(sink.url, event, _TIMEOUT)
+                reply = await self._sender.post(sink.url, event, _TIMEOUT, {"kn-namespace": namespace_of(source)})
                 if reply.accepted:
                     return
                 reason = f"{reply.code} {reply.body[:200]!r}"

@@ -5,6 +5,7 @@ Promise: one POST is one attempt; what came back is described, never raised.
 
 import asyncio
 import dataclasses
+from collections.abc import Iterable, Mapping
 
 import httpx
 from starlette.types import ASGIApp
@@ -22,6 +23,8 @@ class Reply:
     code: int
     headers: list[tuple[str, str]]
     body: bytes
+    ours: bool = False
+    """Whether this stands for an answer that was 2xx but cannot be taken."""
 
     @property
     def accepted(self) -> bool:
@@ -41,14 +44,18 @@ class Sender:
         """Close all connections."""
         await self._client.aclose()
 
-    async def post(self, url: str, event: Event, within: float, extra: dict[str, str] | None = None) -> Reply:
+    async def post(self, url: str, event: Event, within: float, extra: Mapping[str, str]) -> Reply:
         """Send an event in binary mode and read the answer, bounded by `within` seconds."""
         headers, body = render_binary(event)
         try:
             async with asyncio.timeout(within):
-                response = await self._client.post(url, content=body, headers=[*headers, *(extra or {}).items()])
+                response = await self._client.post(url, content=body, headers=_encode([*headers, *extra.items()]))
         except TimeoutError:
             return Reply(0, [], f"no answer within {within:g} s".encode())
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             return Reply(0, [], f"dispatch error: {error or type(error).__name__}".encode())
         return Reply(response.status_code, list(response.headers.items()), response.content[:MAX_REPLY])
+
+
+def _encode(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers]

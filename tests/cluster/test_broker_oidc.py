@@ -1,7 +1,8 @@
 """The component `oidc` on a real cluster: the broker takes events of those who may post, and of nobody else.
 
 Eventing's switch holds for the whole cluster: it is on while these tests run, and no other broker of the cluster gets
-events then. What it was before is put back, and waited for, whatever happens.
+events then. What it was before is put back, and waited for, whatever happens. These tests come first in this folder by
+their file's name: the platform's own Triggers may not stand yet (see support/oidc.py).
 """
 
 from collections.abc import Iterator
