@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mlflow_on_demand.answers import Answer
 from mlflow_on_demand.gate import Gate, is_same_origin
 from mlflow_on_demand.mlflow_app import make_asgi
+from mlflow_on_demand.negotiation import IDENTITY, choose_encoding
 from mlflow_on_demand.pages import words_for
 from mlflow_on_demand.readonly import CONSTANTS, Verdict, is_graphql_read, judge, refusal
 from mlflow_on_demand.request_key import make_key
@@ -124,7 +125,7 @@ class MlflowDoor:
             return None
         status = await self._progress.wait_until(_knows_answers, _PATIENCE)
         recorded = (status.answers or {}).get(key)
-        return recorded and _replay(recorded, asked)
+        return None if recorded is None else _replay(recorded, asked)
 
     async def _wait_for_mlflow(self, until: float) -> Response | None:
         status = await self._progress.wait_until(_is_settled, until - asyncio.get_running_loop().time())
@@ -148,15 +149,9 @@ class MlflowDoor:
 
 def _replay(recorded: Answer, asked: Headers) -> Response:
     headers = {"Content-Type": recorded.content_type, "Vary": "Accept-Encoding"}
-    if not _takes_gzip(asked.get("accept-encoding", "")):
-        return Response(recorded.body(), recorded.status, headers)
-    return Response(recorded.packed, recorded.status, {**headers, "Content-Encoding": "gzip"})
-
-
-def _takes_gzip(accept_encoding: str) -> bool:
-    """Whether gzip is named, and not with a weight of zero (RFC 9110, 12.5.3)."""
-    offers = (offer.partition(";") for offer in accept_encoding.lower().replace(" ", "").split(","))
-    return any(coding == "gzip" and not weight.rstrip("0.") == "q=" for coding, _, weight in offers)
+    if choose_encoding(asked.get("accept-encoding"), ("gzip", IDENTITY)) == "gzip":
+        return Response(recorded.packed, recorded.status, {**headers, "Content-Encoding": "gzip"})
+    return Response(recorded.body(), recorded.status, headers)
 
 
 def _too_large() -> Response:
