@@ -1,12 +1,14 @@
 """The work of a wake, on two threads: one fetches the snapshot while the other imports MLflow.
 
+Two threads of one Python get in each other's way, so the import lets the other one read the manifest and the recorded
+answers first: a page is painted from these, and MLflow is there no later for it.
 Nothing here blocks the event loop. A snapshot that is not there yet is looked for every couple of seconds; a store
 that does not answer is asked again; a broken snapshot is told, and looked at again in case a new one replaces it.
 """
 
 import logging
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -24,6 +26,8 @@ from mlflow_on_demand.store import Store
 _log = logging.getLogger(__name__)
 
 LOOK_AGAIN = 2.0
+# A store that hangs must not keep MLflow from being imported.
+_HEAD_START = 2.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Wake:
     progress: Progress
     flask_app: Future[Any]
     stopping: Event
+    looked: Event = field(default_factory=Event)
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -50,6 +55,7 @@ class Wake:
         return self.scratch / "snapshot.db"
 
     def _import_mlflow(self) -> None:
+        self.looked.wait(_HEAD_START)
         try:
             self.flask_app.set_result(load_mlflow(make_environment(self.settings, self._database)))
         except Exception as error:
@@ -70,6 +76,7 @@ class Wake:
                 self.progress.set(
                     Status(Stage.FAILED, "Something went wrong while MLflow was started; its log says what.")
                 )
+            self.looked.set()
             self.stopping.wait(LOOK_AGAIN)
 
     def _open_once(self) -> None:
@@ -90,6 +97,7 @@ class Wake:
         if answers is None:
             answers = find_answers(store, manifest, mlflow_version()) or {}
             self.progress.set(Status(Stage.LOADING, manifest=manifest, answers=answers))
+        self.looked.set()
         download_database(store, manifest, self._database)
         self._serve(store, manifest, answers)
 
