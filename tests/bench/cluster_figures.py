@@ -33,6 +33,7 @@ class Bench:
     def figures(self, samples: int) -> Iterator[Figure]:
         """Each as soon as it is there."""
         self._visualize(TASK)
+        until(lambda: self._platform.get(OURS.name, "/ready").ok, PATIENCE, "the sample is ingested")
         yield from self._clicks(samples)
         yield from self._events(samples)
         yield from self._burst()
