@@ -94,14 +94,14 @@ class FrontDoor:
         confirmed.add_done_callback(_note_refusal)
         seconds = read_wait(request.headers.get("Prefer", ""))
         looking = 0.0 if event.type is EventType.RESULTS else seconds
-        outcome = wait_for_outcome(confirmed, self._make_look(event), looking)
+        outcome = wait_for_outcome(confirmed, self._make_look(event, confirmed), looking)
         response = Response(status=202) if outcome is None else reply(outcome)
         response.headers["Location"] = f"/tasks/{event.data.jeditaskid}"
         if seconds:
             response.headers["Preference-Applied"] = f"wait={seconds:.0f}"
         return response
 
-    def _make_look(self, event: Event[Any]) -> Callable[[], Outcome | None]:
+    def _make_look(self, event: Event[Any], confirmed: "Future[None]") -> Callable[[], Outcome | None]:
         failing_since: float | None = None
 
         def look() -> Outcome | None:
@@ -110,7 +110,9 @@ class FrontDoor:
             status = _look(event.data.jeditaskid, context)
             failing_since = (failing_since or now) if status.state is TaskState.FAILED else None
             lasting = failing_since is None or now - failing_since >= FAILURE_GRACE_SECONDS
-            return read_outcome(event, status, context.now()) if lasting else None
+            # What a newer event made of the task does not tell whether the broker has this one.
+            known = status.last == event.key or confirmed.done()
+            return read_outcome(event, status, context.now()) if lasting and known else None
 
         return look
 

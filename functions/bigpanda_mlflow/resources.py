@@ -21,10 +21,7 @@ from mlflow_on_demand.settings import ServerSettings
 Resource = dict[str, Any]
 
 RESOURCES = {
-    "requests": {
-        "cpu": "10m",
-        "memory": "192Mi",
-    },  # an awake page hardly works: small, so that many fit on a node at once
+    "requests": {"cpu": "10m", "memory": "192Mi"},  # small, as an awake page hardly works: many fit on a node
     "limits": {"memory": "768Mi"},  # no CPU limit: a wake is one burst of CPU, and a throttled wake is a slow page
 }
 REQUEST_SECONDS = 300

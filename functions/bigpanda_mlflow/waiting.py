@@ -1,7 +1,7 @@
 """What a caller who prefers to wait is told: the outcome as soon as there is one, and never more than is so.
 
 The broker confirms an event once it has it: at once where it writes events down, only after all deliveries where it
-keeps them in memory. An outcome is as good a proof that it has the event, and may be there long before.
+keeps them in memory. What came of this very event is as good a proof that it has it, and may be there long before.
 """
 
 import time

@@ -1,6 +1,7 @@
 """What the front door decides, apart from HTTP."""
 
-from datetime import timedelta
+from concurrent.futures import Future
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from bigpanda_mlflow.endpoint import Platform
 from bigpanda_mlflow.errors import Unauthorized
 from bigpanda_mlflow.events import Event, EventKey, EventType, Release, ServiceExpired, ServiceFailed, ServiceReady
 from bigpanda_mlflow.frontdoor import MOST_SECONDS, FrontDoor, read_outcome, read_wait
+from bigpanda_mlflow.resources import make_service
 from bigpanda_mlflow.settings import Settings
+from bigpanda_mlflow.taskservice import read_service
 from bigpanda_mlflow.taskstatus import TaskState, TaskStatus
-from support.builders import ENVIRONMENT, NOW, SETTINGS, TASK, visualize_event
+from bigpanda_mlflow.visualization import Situation
+from support.builders import ENVIRONMENT, NOW, SETTINGS, TASK, stored, visualize_event
 from support.laptop import make_request
 from support.sink import Sink
 
@@ -94,6 +98,26 @@ def test_what_the_broker_has_not_taken_is_never_called_accepted() -> None:
     answer = FrontDoor(Platform(nowhere))(Request(environ))
     assert answer.status_code == 503
     assert "broker" in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(("at", "expected"), [(NOW - timedelta(hours=1), False), (NOW, True)])
+def test_only_what_came_of_this_very_event_speaks_for_the_broker(at: datetime, expected: bool) -> None:
+    standing = make_service(EVENT, SETTINGS)
+    standing["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
+    situation = Situation(standing, read_service(stored(standing)), None)
+
+    class Context:
+        settings = SETTINGS
+        now = staticmethod(lambda: NOW)
+        read = staticmethod(lambda _: situation)
+
+    platform = Platform(SETTINGS)
+    platform.__dict__["context"] = Context
+    unconfirmed: Future[None] = Future()
+    look = FrontDoor(platform)._make_look(visualize_event(at, "e1"), unconfirmed)
+    assert (look() is not None) == expected
+    unconfirmed.set_result(None)
+    assert look() is not None
 
 
 @pytest.mark.parametrize("own", [None, "own.token.file"])
