@@ -9,11 +9,14 @@ from bigpanda_mlflow.endpoint import Endpoint
 from bigpanda_mlflow.events import EventType
 from bigpanda_mlflow.handlers import ingest as handle
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
-from mlflow_on_demand.snapshot import Manifest, Objective
+from mlflow_on_demand.record_answers import record_answers
+from mlflow_on_demand.snapshot import Manifest, Objective, open_snapshot_store
 
 
 def _run(jeditaskid: int, artifacts: tuple[str, ...], objective: Objective | None, snapshot_store: str) -> Manifest:
-    return ingest_task(IngestRequest(jeditaskid, artifacts, snapshot_store, objective)).manifest
+    manifest = ingest_task(IngestRequest(jeditaskid, artifacts, snapshot_store, objective)).manifest
+    record_answers(open_snapshot_store(snapshot_store, jeditaskid, manifest.schema_revision), manifest)
+    return manifest
 
 
 _endpoint = Endpoint.from_environment(partial(handle, run=_run), EventType.VISUALIZE, EventType.RESULTS)

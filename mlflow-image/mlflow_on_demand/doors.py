@@ -1,7 +1,7 @@
 """The two doors a request passes: one asks whether it is for us at all, the other stands before MLflow.
 
-The second answers refusals and constants itself, holds a read until MLflow is ready, and lets only so many in at once
-as MLflow's threads can serve.
+The second answers refusals, constants and what was recorded itself, before MLflow is there and after; it holds any
+other read until MLflow is ready, and lets only so many in at once as MLflow's threads can serve.
 """
 
 import asyncio
@@ -13,10 +13,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlflow_on_demand.gate import Gate
+from mlflow_on_demand.answers import Answer
+from mlflow_on_demand.gate import Gate, is_same_origin
 from mlflow_on_demand.mlflow_app import make_asgi
+from mlflow_on_demand.negotiation import IDENTITY, choose_encoding
 from mlflow_on_demand.pages import words_for
 from mlflow_on_demand.readonly import CONSTANTS, Verdict, is_graphql_read, judge, refusal
+from mlflow_on_demand.request_key import make_key
 from mlflow_on_demand.stage import Progress, Stage, Status
 
 # Knative cuts a request off at 300 s; a wake that takes longer than this will not end well either.
@@ -83,7 +86,15 @@ class MlflowDoor:
             body = await _read_body(request)
         except ClientDisconnect:
             return
-        answer = _judge_body(request, body) or await self._wait_for_mlflow()
+        if body is None:
+            answer = _too_large()
+        else:
+            waited_until = asyncio.get_running_loop().time() + _PATIENCE
+            answer = (
+                await self._find_recorded(request, body)
+                or _judge_graphql(request, body)
+                or await self._wait_for_mlflow(waited_until)
+            )
         if answer is not None:
             await answer(scope, receive, send)
             return
@@ -103,8 +114,21 @@ class MlflowDoor:
             return JSONResponse(refusal(request.method, path), 403)
         return None
 
-    async def _wait_for_mlflow(self) -> Response | None:
-        status = await self._progress.wait_until(_is_settled, _PATIENCE)
+    async def _find_recorded(self, request: Request, body: bytes) -> Response | None:
+        """The answer that ingest recorded to this very request. They are known long before MLflow is ready."""
+        asked = request.headers
+        key = make_key(
+            request.method, request.url.path, request.scope["query_string"], asked.get("content-type", ""), body
+        )
+        # MLflow adds headers for pages of other origins; we leave that to it.
+        if key is None or not is_same_origin(asked.get("origin", ""), asked.get("host", "")):
+            return None
+        status = await self._progress.wait_until(_knows_answers, _PATIENCE)
+        recorded = (status.answers or {}).get(key)
+        return None if recorded is None else _replay(recorded, asked)
+
+    async def _wait_for_mlflow(self, until: float) -> Response | None:
+        status = await self._progress.wait_until(_is_settled, until - asyncio.get_running_loop().time())
         if status.stage is Stage.READY:
             return None
         reason = status.reason or words_for(status.stage)
@@ -123,11 +147,20 @@ class MlflowDoor:
             await self._mlflow({**scope, "root_path": ""}, receive_body, send)
 
 
-def _judge_body(request: Request, body: bytes | None) -> Response | None:
-    if body is None:
-        return JSONResponse(
-            {"error_code": "INVALID_PARAMETER_VALUE", "message": "The request's body is larger than 1 MiB."}, 413
-        )
+def _replay(recorded: Answer, asked: Headers) -> Response:
+    headers = {"Content-Type": recorded.content_type, "Vary": "Accept-Encoding"}
+    if choose_encoding(asked.get("accept-encoding"), ("gzip", IDENTITY)) == "gzip":
+        return Response(recorded.packed, recorded.status, {**headers, "Content-Encoding": "gzip"})
+    return Response(recorded.body(), recorded.status, headers)
+
+
+def _too_large() -> Response:
+    return JSONResponse(
+        {"error_code": "INVALID_PARAMETER_VALUE", "message": "The request's body is larger than 1 MiB."}, 413
+    )
+
+
+def _judge_graphql(request: Request, body: bytes) -> Response | None:
     if judge(request.method, request.url.path) is Verdict.GRAPHQL and not is_graphql_read(body):
         return JSONResponse(refusal(request.method, request.url.path), 403)
     return None
@@ -141,6 +174,10 @@ async def _read_body(request: Request) -> bytes | None:
         if len(body) > _MAX_BODY:
             return None
     return body
+
+
+def _knows_answers(status: Status) -> bool:
+    return status.answers is not None or _is_settled(status)
 
 
 def _is_settled(status: Status) -> bool:

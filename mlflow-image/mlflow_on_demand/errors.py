@@ -11,7 +11,8 @@
     ├── TarballError               a metrics tarball cannot be used; its reason goes into the manifest
     └── SnapshotError              a published snapshot cannot be used
         ├── ManifestError          the manifest is no JSON, or of a version that this image does not know
-        └── ChecksumMismatch       an object is not what the manifest says
+        ├── ChecksumMismatch       an object is not what the manifest says
+        └── AnswersError           recorded answers cannot be made, or not be used
 
 Messages never carry credentials: backends translate their library's errors instead of quoting them.
 """
@@ -69,3 +70,7 @@ class ManifestError(SnapshotError):
 
 class ChecksumMismatch(SnapshotError):
     """An object's bytes are not those that the manifest names."""
+
+
+class AnswersError(SnapshotError):
+    """Recorded answers cannot be made, or are damaged, or those of another snapshot; MLflow answers by itself then."""

@@ -27,7 +27,7 @@ class Gate:
             return None
         if not self._is_ours(_name(f"//{host_header}")):
             return "This server does not answer to that host name."
-        if origin and origin.partition("://")[2] != host_header and not self._is_public(_name(origin)):
+        if not is_same_origin(origin, host_header) and not self._is_public(_name(origin)):
             return "This server does not answer to pages of other sites."
         return None
 
@@ -36,6 +36,11 @@ class Gate:
 
     def _is_public(self, name: str) -> bool:
         return name == self.host or name.endswith(f"-{self.host}")
+
+
+def is_same_origin(origin: str, host_header: str) -> bool:
+    """Whether a request comes from no page at all, or from one of the host that it goes to."""
+    return not origin or origin.partition("://")[2] == host_header
 
 
 def mlflow_allowed_hosts(settings: ServerSettings) -> str:

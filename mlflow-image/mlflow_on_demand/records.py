@@ -20,6 +20,11 @@ def to_json(record: Any) -> bytes:
     return (json.dumps(dataclasses.asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
+def to_json_line(record: Any) -> bytes:
+    """The same on one line, for what is not to be read by people."""
+    return (json.dumps(dataclasses.asdict(record), separators=(",", ":"), allow_nan=False) + "\n").encode()
+
+
 def from_json(kind: type[Record], content: bytes) -> Record:
     """The record in `content`; ManifestError names the field that is missing or of the wrong type."""
     try:

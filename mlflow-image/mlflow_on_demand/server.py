@@ -5,7 +5,7 @@
     /bigpanda/…               the first look's script, the preparing page and its status
     /health                   200 as soon as anything can be served; its JSON names the stage
     /ready                    503 until MLflow and the store answer
-    anything else             MLflow's own answers to reads; held until it is ready
+    anything else             MLflow's own answers to reads: recorded at ingest, or given when it is ready
 
 Run it as `python -m mlflow_on_demand.server` with the environment of `settings.py`.
 """

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Lock
 
+from mlflow_on_demand.answers import Answers
 from mlflow_on_demand.snapshot import Manifest
 
 _log = logging.getLogger(__name__)
@@ -24,11 +25,14 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """A stage, why in plain words where that helps, and the manifest once it is known."""
+    """A stage, why in plain words where that helps, and the manifest and its recorded answers (empty if there are
+    none) once they are known.
+    """
 
     stage: Stage
     reason: str = ""
     manifest: Manifest | None = None
+    answers: Answers | None = field(default=None, repr=False)
 
     def as_json(self) -> dict[str, object]:
         """What `/health` and `/ready` say."""

@@ -6,33 +6,10 @@ import pytest
 
 from mlflow_on_demand.first_look import make_detour, make_first_look, make_landing, make_view
 from mlflow_on_demand.pages import make_preparing_page
-from mlflow_on_demand.snapshot import Experiment, Manifest, Objective, ObjectRef
+from mlflow_on_demand.snapshot import Objective
 from mlflow_on_demand.stage import Stage
 from mlflow_on_demand.ui_page import SCRIPT_PATH, make_page
-
-REF = ObjectRef("", 0, "")
-MANIFEST = Manifest(
-    format=1,
-    jeditaskid=7,
-    mlflow_version="3.17.2",
-    schema_revision="abc",
-    digest="d",
-    database=REF,
-    bundle=REF,
-    summary=REF,
-    sources=(),
-    lost=(),
-    missing_serials=(),
-    experiments=(Experiment("70", "calo", "calo", 1), Experiment("71", "muon", "muon", 1)),
-    runs=2,
-    points=2,
-    metric_points=10,
-    damaged_lines=0,
-    objective=Objective("val loss", "minimize"),
-    best=None,
-    metrics=("val loss",),
-    params=("lr",),
-)
+from support.snapshots import MANIFEST
 
 
 def look_of(script: str) -> dict[str, object]:
