@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from mlflow_on_demand.errors import OnDemandError
 from mlflow_on_demand.gate import mlflow_allowed_hosts, mlflow_allowed_origins
+from mlflow_on_demand.lazy_imports import import_lazily
 from mlflow_on_demand.settings import ServerSettings
 from mlflow_on_demand.snapshot import Manifest
 
@@ -42,6 +43,7 @@ def make_environment(settings: ServerSettings, database: Path) -> dict[str, str]
 def load_mlflow(environment: dict[str, str]) -> Any:
     """Import MLflow's server in this process, and return its Flask application."""
     os.environ.update(environment)
+    import_lazily("mlflow", eager="mlflow.protos")  # protobuf's messages register themselves
     from mlflow.server import app
 
     return app

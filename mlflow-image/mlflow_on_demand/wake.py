@@ -6,8 +6,11 @@ Nothing here blocks the event loop. A snapshot that is not there yet is looked f
 that does not answer is asked again; a broken snapshot is told, and looked at again in case a new one replaces it.
 """
 
+import gc
 import logging
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
@@ -57,7 +60,8 @@ class Wake:
     def _import_mlflow(self) -> None:
         self.looked.wait(_HEAD_START)
         try:
-            self.flask_app.set_result(load_mlflow(make_environment(self.settings, self._database)))
+            with _collector_at_rest():
+                self.flask_app.set_result(load_mlflow(make_environment(self.settings, self._database)))
         except Exception as error:
             _log.exception("MLflow cannot be imported")
             self.flask_app.set_exception(error)
@@ -106,8 +110,20 @@ class Wake:
         from mlflow_on_demand.artifacts import serve_bundle
 
         serve_bundle(Bundle(store, manifest.bundle.name, manifest.bundle.size))
-        check_mlflow(app, manifest)
+        with _collector_at_rest():
+            check_mlflow(app, manifest)
         self.progress.set(Status(Stage.READY, manifest=manifest, answers=answers))
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """What MLflow makes of itself stays for the life of the process: looking for garbage in it is a sixth of a wake."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _no_runs(manifest: Manifest) -> str:
