@@ -56,6 +56,10 @@ test: $(READY)  ## Run all tests but those that need a cluster, against real ser
 	@tests/install-debian-packages
 	@$(BIN)/python -m pytest --ignore tests/cluster $(ARGS)
 
+.PHONY: test-image
+test-image: $(READY) image  ## Run the MLflow image's own tests inside it: its Python, its packages (ARGS="-k name" chooses)
+	@tests/in-image $(ARGS)
+
 .PHONY: e2e
 e2e: $(READY) image  ## Run the tests on the cluster of the current kubeconfig (see tests/support/real_cluster.py; ARGS="-k name" chooses)
 	@tests/install-debian-packages chromium kubectl skopeo
