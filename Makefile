@@ -82,6 +82,11 @@ bench: $(READY)  ## Measure: each figure beside its alternative in the same run
 	@tests/install-debian-packages
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
+.PHONY: bench-image
+bench-image: $(READY) image  ## Measure the MLflow image's server beside stock MLflow on the same Python (needs root)
+	@tests/install-debian-packages chromium
+	@PYTHONPATH=tests $(BIN)/python -m bench.image $(ARGS)
+
 .PHONY: bench-cluster
 bench-cluster: $(READY) image  ## Measure on the cluster of the current kubeconfig, beside stock MLflow (HELLO_IMAGE: its hello-world)
 	@tests/install-debian-packages kubectl skopeo
