@@ -11,15 +11,16 @@ from mlflow_on_demand.snapshot import Experiment, Manifest
 
 _STYLE = """
 #bigpanda-bar { box-sizing: border-box; height: 36px; padding: 0 16px; display: flex; align-items: center; gap: 16px;
-  overflow-x: auto; white-space: nowrap; font: 13px/20px system-ui, sans-serif; color: #1f272d; background: #fff;
+  white-space: nowrap; font: 13px/20px system-ui, sans-serif; color: #1f272d; background: #fff;
   border-bottom: 1px solid #d8dee4; }
 #bigpanda-bar ~ #root { height: calc(100% - 36px); }
-#bigpanda-bar nav { display: flex; gap: 4px; }
+#bigpanda-bar nav { display: flex; gap: 4px; min-width: 0; overflow-x: auto; scrollbar-width: thin; }
 #bigpanda-bar a { color: #0e538b; text-decoration: none; }
 #bigpanda-bar a:hover { text-decoration: underline; }
 #bigpanda-bar nav a { padding: 2px 10px; border-radius: 12px; }
 #bigpanda-bar nav a[aria-current] { color: #fff; background: #2272b4; }
-#bigpanda-bar p { margin: 0 0 0 auto; }
+#bigpanda-bar p { margin: 0 0 0 auto; flex: none; max-width: 40%; overflow: hidden; text-overflow: ellipsis; }
+@media (max-width: 640px) { #bigpanda-bar p { display: none; } }
 .dark-mode #bigpanda-bar { color: #e8ecf0; background: #11171c; border-color: #37444f; }
 .dark-mode #bigpanda-bar a { color: #8acaff; }
 .dark-mode #bigpanda-bar nav a[aria-current] { color: #fff; background: #2272b4; }
@@ -51,7 +52,8 @@ _SCRIPT = """(function () {
     function mark() {
       links.forEach(function (link, index) {
         var there = location.hash.split(/[/?]/)[2] === task.segments[index].id;
-        if (there) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+        if (!there) link.removeAttribute("aria-current");
+        else link.setAttribute("aria-current", "true"), link.scrollIntoView({ block: "nearest", inline: "nearest" });
       });
     }
     ["pushState", "replaceState"].forEach(function (name) {
@@ -59,8 +61,8 @@ _SCRIPT = """(function () {
       history[name] = function () { own.apply(history, arguments); mark(); };
     });
     window.addEventListener("popstate", mark);
-    mark();
     document.body.insertBefore(bar, document.getElementById("root"));
+    mark();
   });
 })();
 """

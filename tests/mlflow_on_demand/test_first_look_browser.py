@@ -10,7 +10,7 @@ import pytest
 
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.snapshot import Experiment, Manifest, Objective
-from support.hpo_files import NOON, TASK, Point, name, run_id, tarball, write_task
+from support.hpo_files import NOON, TASK, Point, name, tarball, write_task
 from support.task_server import TaskServer, serving
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def points(segment: str, count: int) -> list[Point]:
     """The first runs of a segment."""
     return [
         Point(
-            run_id(len(segment) * 100 + SEGMENTS.index(segment) * 10 + number),
+            f"{segment.encode().hex():0>24}{number:08x}",
             f"{segment}-{run_name}",
             start=NOON + number,
             params={
@@ -194,6 +194,29 @@ def test_segments_are_chosen_in_the_bar(lowest_first: Scene, page: "Page") -> No
     page.go_back()
     page.wait_for_url(f"**/#/experiments/{lowest_first.calo.id}/**")
     assert run_names(page) == RISING
+
+
+def test_of_many_segments_the_present_one_is_in_sight(chromium: "Browser", tmp_path: Path) -> None:
+    segments = tuple(f"segment{number:02}" for number in range(20))
+    manifest = publish(tmp_path, Objective("score", "minimize"), segments, count=1)
+    with (
+        serving((tmp_path / "store").as_uri(), str(tmp_path)) as server,
+        chromium.new_context(viewport=SMALL) as context,
+    ):
+        page = context.new_page()
+        page.goto(f"{server.url}#/experiments/{manifest.experiments[-1].id}/runs")
+        links = page.get_by_role("navigation", name="Segments").get_by_role("link")
+        assert links.count() == len(segments)
+        assert links.and_(page.locator("[aria-current]")).inner_text() == "segment19 (1)"
+        assert left_and_right(page, "#bigpanda-bar p")[1] <= SMALL["width"]
+        assert left_and_right(page, "#bigpanda-bar [aria-current]")[1] <= left_and_right(page, "#bigpanda-bar p")[0]
+        assert page.locator("#bigpanda-bar p").inner_text().startswith("Best score 0.7: segment")
+
+
+def left_and_right(page: "Page", selector: str) -> tuple[float, float]:
+    box = page.locator(selector).bounding_box()
+    assert box is not None
+    return box["x"], box["x"] + box["width"]
 
 
 def test_the_best_run_is_one_click_away(lowest_first: Scene, page: "Page") -> None:
