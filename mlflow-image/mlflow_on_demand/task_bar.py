@@ -52,8 +52,10 @@ _SCRIPT = """(function () {
     function mark() {
       links.forEach(function (link, index) {
         var there = location.hash.split(/[/?]/)[2] === task.segments[index].id;
-        if (!there) link.removeAttribute("aria-current");
-        else link.setAttribute("aria-current", "true"), link.scrollIntoView({ block: "nearest", inline: "nearest" });
+        link.removeAttribute("aria-current");
+        if (!there) return;
+        link.setAttribute("aria-current", "true");
+        link.scrollIntoView({ block: "nearest", inline: "nearest" });
       });
     }
     ["pushState", "replaceState"].forEach(function (name) {

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.snapshot import Experiment, Manifest, Objective
-from support.hpo_files import NOON, TASK, Point, name, tarball, write_task
+from support.contrast import contrast, contrast_of_least
+from support.hpo_files import TASK
+from support.scored_task import RISING, points, publish
 from support.task_server import TaskServer, serving
 
 if TYPE_CHECKING:
@@ -21,38 +22,6 @@ pytestmark = pytest.mark.browser
 PAINTED_MS = 60_000
 LAPTOP: "ViewportSize" = {"width": 1400, "height": 900}
 SMALL: "ViewportSize" = {"width": 800, "height": 600}
-SEGMENTS = ("calo", "muon")
-# Neither the names nor the times give the order away.
-SCORES = {"middling": 0.5, "lowest": 0.1, "highest": 0.9, "second": 0.3}
-RISING = ["lowest", "second", "middling", "highest"]
-
-
-def points(segment: str, count: int) -> list[Point]:
-    """The first runs of a segment."""
-    return [
-        Point(
-            f"{segment.encode().hex():0>24}{number:08x}",
-            f"{segment}-{run_name}",
-            start=NOON + number,
-            params={
-                "learning_rate": f"{number}e-3",
-                "optimizer": ("adam", "sgd")[number % 2],
-                "framework": "torch",
-                **({"depth": str(number)} if segment == "muon" else {}),
-            },
-            metrics={
-                key: "".join(f"{NOON + step} {score + 1 / (step + 1)} {step}\n" for step in range(5))
-                for key in ("accuracy", "score")
-            },
-        )
-        for number, (run_name, score) in enumerate(list(SCORES.items())[:count])
-    ]
-
-
-def publish(folder: Path, objective: Objective, segments: tuple[str, ...] = SEGMENTS, count: int = 4) -> Manifest:
-    tarballs = {name(1, segment): tarball(*points(segment, count)) for segment in segments}
-    artifacts = write_task(folder / "tarballs", tarballs)
-    return ingest_task(IngestRequest(TASK, (artifacts,), (folder / "store").as_uri(), objective)).manifest
 
 
 @dataclass(frozen=True)
@@ -322,35 +291,3 @@ def test_all_can_be_seen_light_and_dark(
         ):
             assert contrast(page, selector, ink) >= 4.5, selector
         assert contrast_of_least(page) >= 3
-
-
-# WCAG's ratio between two colours, and the nearest colour behind an element.
-CONTRAST = """
-  const light = text => { const [r, g, b] = text.match(/[0-9.]+/g).map(v => v / 255)
-    .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
-    return .2126 * r + .7152 * g + .0722 * b; };
-  const ratio = (one, other) => { const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
-    return (bright + .05) / (dark + .05); };
-  const behind = element => { const back = getComputedStyle(element).backgroundColor;
-    return /, 0\\)$/.test(back) ? behind(element.parentElement) : back; };
-"""
-
-
-def contrast(page: "Page", selector: str, ink: str) -> float:
-    """Of an element's ink."""
-    script = f"""([selector, ink]) => {{ {CONTRAST} const element = document.querySelector(selector);
-      return ratio(getComputedStyle(element)[ink], behind(element)); }}"""
-    ratio: float = page.evaluate(script, [selector, ink])
-    return ratio
-
-
-def contrast_of_least(page: "Page") -> float:
-    """Of the line of the lowest value, in the colour of the legend's foot and as the style changes it."""
-    script = f"""() => {{ {CONTRAST} const lines = document.querySelector(".parcoords canvas.foreground");
-      const dot = new OffscreenCanvas(1, 1).getContext("2d");
-      dot.filter = getComputedStyle(lines).filter;
-      dot.fillStyle = document.querySelector("#mygrad stop").style.stopColor;
-      dot.fillRect(0, 0, 1, 1);
-      return ratio(String(dot.getImageData(0, 0, 1, 1).data.slice(0, 3)), behind(lines)); }}"""
-    ratio: float = page.evaluate(script)
-    return ratio
