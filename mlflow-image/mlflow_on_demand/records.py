@@ -1,7 +1,8 @@
 """Frozen dataclasses to JSON and back, checked: a small decoder, because a wake cannot afford a large one.
 
 Understands int, float, str, bool, None, unions with None, tuples of one type, and dataclasses of these. Fields that it
-does not know are ignored, so that a later version may add some; a missing field or a wrong type is ManifestError.
+does not know are ignored, so that a later version may add some, with a default for records that lack it; any other
+missing field or a wrong type is ManifestError.
 """
 
 import dataclasses
@@ -56,8 +57,7 @@ def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise ManifestError(f"{where} is no object")
     hints = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    for name in names:
-        if name not in value:
-            raise ManifestError(f"{where} lacks the field '{name}'")
-    return kind(**{name: _decode(hints[name], value[name], name) for name in names})
+    for field in dataclasses.fields(kind):
+        if field.name not in value and field.default is dataclasses.MISSING:
+            raise ManifestError(f"{where} lacks the field '{field.name}'")
+    return kind(**{name: _decode(hint, value[name], name) for name, hint in hints.items() if name in value})

@@ -17,6 +17,7 @@ from mlflow_on_demand.bundle import Spool, Spooled
 from mlflow_on_demand.database import ExperimentRow, RunRow, SnapshotDatabase
 from mlflow_on_demand.errors import TarballError
 from mlflow_on_demand.filestore import RunMeta
+from mlflow_on_demand.hyperparameters import find_hyperparameters
 from mlflow_on_demand.intake import Intake, RunTaken, TarballTaken
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
 from mlflow_on_demand.records import to_json
@@ -90,7 +91,7 @@ class SnapshotBuild:
 
     def finish(self, sources: tuple[Source, ...], objective: Objective | None) -> Built:
         """Write everything out; the manifest's digest covers the three objects."""
-        experiments = self._add_experiments()
+        experiments = self._add_experiments(objective)
         runs, points = self._database.query(
             "SELECT (SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'), (SELECT count(*) FROM metrics)"
         )[0]
@@ -163,14 +164,14 @@ class SnapshotBuild:
     def _id_of(self, digits: int) -> int:
         return self._jeditaskid * _IDS_OF_A_TASK + digits
 
-    def _add_experiments(self) -> tuple[Experiment, ...]:
+    def _add_experiments(self, objective: Objective | None) -> tuple[Experiment, ...]:
         """One experiment a segment, and MLflow's experiment 0, deleted: opening a database without it would write."""
         segments = sorted(self._segments) or [""]
         unused = _DEFAULT_EXPERIMENT if _DEFAULT_EXPERIMENT not in segments else f"{_DEFAULT_EXPERIMENT} (MLflow)"
         self._database.add_experiment(ExperimentRow(0, unused, f"{SCHEME}:/0", "deleted", 0, 0), {})
-        return tuple(self._add_experiment(segment) for segment in segments)
+        return tuple(self._add_experiment(segment, objective) for segment in segments)
 
-    def _add_experiment(self, segment: str) -> Experiment:
+    def _add_experiment(self, segment: str, objective: Objective | None) -> Experiment:
         experiment_id = self._experiment_id(segment)
         name = segment or f"task {self._jeditaskid}"
         created: list[int] = []
@@ -192,7 +193,8 @@ class SnapshotBuild:
         counted = self._database.query(
             "SELECT count(*) FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'", experiment_id
         )
-        return Experiment(str(experiment_id), name, segment, _whole(counted[0][0]))
+        runs, found = _whole(counted[0][0]), find_hyperparameters(self._database, experiment_id, objective)
+        return Experiment(str(experiment_id), name, segment, runs, found.varied, found.axes)
 
     def _names(self, sql: str) -> tuple[str, ...]:
         return tuple(str(name) for (name,) in self._database.query(sql))

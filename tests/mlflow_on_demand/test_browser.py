@@ -58,7 +58,7 @@ def page(chromium: "Browser") -> Iterator["Page"]:
 
 
 def run_names(page: "Page") -> list[str]:
-    links = page.locator('a[href*="/runs/"]')
+    links = page.locator('[role="grid"] a[href*="/runs/"]')
     links.first.wait_for(timeout=PAINTED_MS)
     found = [text.strip() for text in links.all_inner_texts()]
     return [text for text in found if text in LOSSES]
