@@ -19,6 +19,7 @@ from mlflow_on_demand.errors import OnDemandError
 from mlflow_on_demand.mlflow_app import load_mlflow, make_environment
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
 from mlflow_on_demand.opening import follow_requests, open_snapshot
+from mlflow_on_demand.reading import find_reading
 from mlflow_on_demand.refresh import Refresh
 from mlflow_on_demand.settings import ServerSettings
 from mlflow_on_demand.snapshot import Manifest, find_manifest, open_snapshot_store
@@ -89,7 +90,9 @@ class Wake:
         store = self._store()
         found = find_manifest(store)
         if found is None:
-            self.progress.set(Status(Stage.WAITING))
+            reading = find_reading(store)
+            reason = f"{reading.read} of {reading.tarballs} tarballs are read." if reading else ""
+            self.progress.set(Status(Stage.WAITING, reason))
             return
         manifest, _ = found
         if manifest.runs == 0:
