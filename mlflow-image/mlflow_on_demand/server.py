@@ -81,7 +81,8 @@ class TaskPages:
 
     async def status(self, _: Request) -> Response:
         """What the page that waits asks for, and one that is open."""
-        status = self._progress.status
+        # It may be this very request that woke us.
+        status = await self._progress.wait_until(_is_decided, _MANIFEST_PATIENCE)
         words = {**status.as_json(), "words": words_for(status.stage)}
         return JSONResponse(words, headers=_UNCACHED)
 
