@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mlflow_on_demand.errors import ManifestError, PreconditionFailed
 from mlflow_on_demand.mlflow_facts import schema_revision
+from mlflow_on_demand.reading import READING, tell_reading
 from mlflow_on_demand.snapshot import (
     MANIFEST,
     Manifest,
@@ -116,7 +117,7 @@ def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     with tempfile.TemporaryDirectory(prefix="ingest-", dir=request.work_dir) as scratch:
         build = SnapshotBuild(request.jeditaskid, Path(scratch), request.limits)
         try:
-            for tarball in tarballs:
+            for tarball in tarballs if present else tell_reading(target, tarballs):
                 with tarball.store.open(tarball.key) as stream:
                     build.add_tarball(tarball.name, stream)
             built = build.finish(sources, request.objective)
@@ -125,6 +126,8 @@ def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
         for ref, path in built.files:
             publish_object(target, ref, path)
         publish_manifest(target, built.manifest, etag)
+    if present is None:
+        target.delete(READING)
     _log.info("snapshot published", extra={**facts, **_outcome(built.manifest)})
     return IngestResult(changed=True, manifest=built.manifest)
 

@@ -22,10 +22,10 @@ from mlflow_on_demand.snapshot import Manifest
 def make_environment(settings: ServerSettings, database: Path) -> dict[str, str]:
     """What MLflow must find in its environment when it is imported.
 
-    `immutable` lets SQLite skip its locks, which a read-only file system would refuse. The database need not be there
-    yet: MLflow opens it on the first request. Internal names are from mlflow/server/constants.py.
+    The database need not be there yet: MLflow opens it on the first request. Internal names are from
+    mlflow/server/constants.py.
     """
-    uri = f"sqlite:///file:{database}?mode=ro&immutable=1&uri=true"
+    uri = f"sqlite:///{immutable_uri(database)}&uri=true"
     return {
         "_MLFLOW_SERVER_FILE_STORE": uri,
         "_MLFLOW_SERVER_REGISTRY_STORE": uri,
@@ -38,6 +38,11 @@ def make_environment(settings: ServerSettings, database: Path) -> dict[str, str]
         "DO_NOT_TRACK": "true",
         "GIT_PYTHON_REFRESH": "quiet",
     }
+
+
+def immutable_uri(database: Path) -> str:
+    """SQLite's name for a file that nobody writes: it skips its locks, which a read-only file system would refuse."""
+    return f"file:{database}?mode=ro&immutable=1"
 
 
 def load_mlflow(environment: dict[str, str]) -> Any:

@@ -176,7 +176,15 @@ def download_database(store: Store, manifest: Manifest, target: Path) -> None:
     what the manifest names.
     """
     unfinished = target.with_name(f"{target.name}.unfinished")
-    with store.open(manifest.database.name) as source, unfinished.open("wb") as file:
+    try:
+        _unpack(store, manifest.database, unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _unpack(store: Store, database: ObjectRef, target: Path) -> None:
+    with store.open(database.name) as source, target.open("wb") as file:
         checked = _CheckedStream(source)
         try:
             with gzip.GzipFile(fileobj=checked) as plain:  # type: ignore[call-overload]
@@ -186,9 +194,8 @@ def download_database(store: Store, manifest: Manifest, target: Path) -> None:
             if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
                 raise
             raise ChecksumMismatch("the snapshot's database is damaged") from None
-    if checked.digest.hexdigest() != manifest.database.sha256:
+    if checked.digest.hexdigest() != database.sha256:
         raise ChecksumMismatch("the snapshot's database is not the one that its manifest names")
-    unfinished.replace(target)
 
 
 class _CheckedStream:
