@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mlflow_on_demand.bundle import Spool, Spooled
-from mlflow_on_demand.database import ExperimentRow, RunRow, SnapshotDatabase
+from mlflow_on_demand.database import ExperimentRow, ModelRow, RunRow, SnapshotDatabase
 from mlflow_on_demand.errors import TarballError
 from mlflow_on_demand.filestore import RunMeta
-from mlflow_on_demand.intake import Intake, RunTaken, TarballTaken
+from mlflow_on_demand.intake import Intake, ModelTaken, RunTaken, TarballTaken
+from mlflow_on_demand.lineage import ModelMeta
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
 from mlflow_on_demand.records import to_json
 from mlflow_on_demand.snapshot import FORMAT, Experiment, Lost, Manifest, Objective, ObjectRef, Source, refer
@@ -31,6 +32,7 @@ _log = logging.getLogger(__name__)
 SCHEME = "panda-snapshot"
 _DEFAULT_EXPERIMENT = "Default"
 _IDS_OF_A_TASK = 1_000_000
+_MODELS = "models"
 
 
 @dataclass(frozen=True)
@@ -76,17 +78,11 @@ class SnapshotBuild:
             _log.warning("tarball lost", extra={"tarball": name.name, "reason": str(error)})
             self._lost.append(Lost(name.name, str(error)))
             return
-        runs = [run for run in taken.runs.values() if run.meta is not None]
-        for (_, directory), run in sorted(taken.runs.items()):
-            if run.meta is None:
-                self._lost.append(Lost(name.name, f"holds a run without a readable meta.yaml ({directory})"))
-            else:
-                self._add_run(name, run, run.meta)
-        self._points += bool(runs)
-        self._damaged_lines += taken.damaged_lines
+        self._add_taken(name, taken)
         taken.runs.clear()
+        taken.models.clear()
         self._segments.setdefault(name.segment, []).append(taken)
-        _log.debug("tarball read", extra={"tarball": name.name, "runs": len(runs)})
+        _log.debug("tarball read", extra={"tarball": name.name})
 
     def finish(self, sources: tuple[Source, ...], objective: Objective | None) -> Built:
         """Write everything out; the manifest's digest covers the three objects."""
@@ -126,15 +122,48 @@ class SnapshotBuild:
         self._database.close()
         self._spool.close()
 
-    def _add_run(self, name: TarballName, run: RunTaken, meta: RunMeta) -> None:
+    def _add_taken(self, name: TarballName, taken: TarballTaken) -> None:
+        experiment_id = self._experiment_id(name.segment)
+        datasets = {
+            place: self._database.add_dataset(experiment_id, dataset)
+            for place, dataset in sorted(taken.datasets.items())
+        }
+        passed_over: set[str] = set()
+        for (experiment, _), run in sorted(taken.runs.items()):
+            if run.meta is None:
+                continue
+            if not self._add_run(name, run, run.meta):
+                passed_over.add(run.meta.run_uuid)
+                continue
+            for link in run.links:
+                target = datasets.get((experiment, link.target)) if link.kind == "DATASET" else link.target
+                if target is not None:
+                    self._database.add_link(run.meta.run_uuid, replace(link, target=target))
+        for _, model in sorted(taken.models.items()):
+            if model.meta is not None and model.meta.source_run_id not in passed_over:
+                self._add_model(experiment_id, model, model.meta)
+        self._points += any(run.meta for run in taken.runs.values())
+        self._damaged_lines += taken.damaged_lines
+        runs = sorted(directory for (_, directory), run in taken.runs.items() if run.meta is None)
+        models = sorted(directory for (_, directory), model in taken.models.items() if model.meta is None)
+        self._lose(name, "holds a run without a readable meta.yaml", runs)
+        self._lose(name, "holds a logged model without a readable meta.yaml", models)
+        self._lose(name, "holds a file that cannot be read", sorted(taken.unreadable))
+
+    def _lose(self, name: TarballName, reason: str, paths: list[str]) -> None:
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        self._lost += [Lost(name.name, f"{reason} ({paths[0]}{more})")] if paths else []
+
+    def _add_run(self, name: TarballName, run: RunTaken, meta: RunMeta) -> bool:
+        """Whether the run counts: a better one of the same id may be there already."""
         rank = _Rank(meta.status == "FINISHED", run.points, meta.end_time or -1, name)
         former = self._ranks.get(meta.run_uuid)
         if former is not None and former > rank:
-            return
+            return False
         self._ranks[meta.run_uuid] = rank
-        artifacts = sorted(run.artifacts.items())
         self._artifacts[meta.run_uuid] = tuple(
-            replace(spooled, name=f"{meta.run_uuid}/artifacts/{path}") for path, spooled in artifacts
+            replace(spooled, name=f"{meta.run_uuid}/artifacts/{path}")
+            for path, spooled in sorted(run.artifacts.items())
         )
         own = {"panda.jeditaskid": str(self._jeditaskid), "panda.tarball": name.name}
         segment = {"panda.segment": name.segment} if name.is_segmented else {}
@@ -146,6 +175,23 @@ class SnapshotBuild:
                 params=run.params,
                 tags={**run.tags, **own, **segment},
                 stage=run.stage,
+            )
+        )
+        return True
+
+    def _add_model(self, experiment_id: int, model: ModelTaken, meta: ModelMeta) -> None:
+        folder = f"{_MODELS}/{meta.model_id}"
+        self._artifacts[folder] = tuple(
+            replace(spooled, name=f"{folder}/artifacts/{path}") for path, spooled in sorted(model.artifacts.items())
+        )
+        self._database.add_model(
+            ModelRow(
+                meta=meta,
+                experiment_id=experiment_id,
+                artifact_location=f"{SCHEME}:/{self._jeditaskid}/{folder}/artifacts",
+                params=model.params,
+                tags=model.tags,
+                metrics=model.metrics,
             )
         )
 
@@ -200,14 +246,21 @@ class SnapshotBuild:
     def _write_out(self, manifest: Manifest, summary: bytes) -> Built:
         plain, packed = self._scratch / "snapshot.db", self._scratch / "snapshot.db.gz"
         bundle, summary_path = self._scratch / "bundle.zip", self._scratch / "summary.json"
+        artifacts = self._kept_artifacts()
         self._database.finish(plain)
         _pack(plain, packed)
-        self._spool.write_bundle(bundle, [one for run in self._artifacts.values() for one in run])
+        self._spool.write_bundle(bundle, artifacts)
         summary_path.write_bytes(summary)
         refs = (refer(packed, ".db.gz"), refer(bundle, ".zip"), refer(summary_path, ".json"))
         digest = hashlib.sha256("".join(ref.sha256 for ref in refs).encode()).hexdigest()
         manifest = replace(manifest, digest=digest, database=refs[0], bundle=refs[1], summary=refs[2])
         return Built(manifest, tuple(zip(refs, (packed, bundle, summary_path), strict=True)))
+
+    def _kept_artifacts(self) -> list[Spooled]:
+        """Without those of models that went with a run when a better one took its place."""
+        models = {f"{_MODELS}/{model}" for model in self._names("SELECT model_id FROM logged_models")}
+        kept = models | set(self._ranks)
+        return [one for owner, artifacts in self._artifacts.items() if owner in kept for one in artifacts]
 
 
 def _pack(source: Path, target: Path) -> None:
