@@ -1,13 +1,15 @@
 """Frozen dataclasses to JSON and back, checked: a small decoder, because a wake cannot afford a large one.
 
 Understands int, float, str, bool, None, unions with None, tuples of one type, and dataclasses of these. Fields that it
-does not know are ignored, so that a later version may add some; a missing field or a wrong type is ManifestError.
+does not know are ignored, and those with a default may be missing, so that a later version may add some; another
+missing field or a wrong type is ManifestError.
 """
 
 import dataclasses
 import json
 import types
 import typing
+from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from mlflow_on_demand.errors import ManifestError
@@ -55,9 +57,15 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
 def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise ManifestError(f"{where} is no object")
-    hints = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    for name in names:
+    hints, needed = _fields_of(kind)
+    for name in needed:
         if name not in value:
             raise ManifestError(f"{where} lacks the field '{name}'")
-    return kind(**{name: _decode(hints[name], value[name], name) for name in names})
+    return kind(**{name: _decode(hint, value[name], name) for name, hint in hints.items() if name in value})
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The types of a dataclass's fields, and the names of those without a default. Kept: a manifest has thousands."""
+    needed = (field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING)
+    return get_type_hints(kind), tuple(needed)

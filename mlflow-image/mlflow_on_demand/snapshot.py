@@ -1,11 +1,14 @@
-"""A published snapshot: one manifest that points by digest at a database, a bundle of artifacts and a summary.
+"""A published snapshot: one manifest that points by digest at a database, a bundle of artifacts and a summary; and at
+layers, each with the runs of a few tarballs that came later, so that one more costs no second look at all the others.
 
 Lies under `<snapshot store>/<jeditaskid>/<schema revision>/`. Objects are named by their sha256 and never change;
 `manifest.json` is written last and at once, so whoever reads a manifest finds all it names. Light to import: no MLflow.
 """
 
+import contextlib
 import gzip
 import hashlib
+import sqlite3
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,9 @@ from mlflow_on_demand.stores import open_store
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+# Of the artifact URIs in a snapshot's database.
+SCHEME = "panda-snapshot"
+_REPLACED = ("experiments", "experiment_tags")
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,22 @@ class BestRun:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """Runs that came after the snapshot's database was written: a small database of them alone, whose rows belong into
+    that one, their artifacts (None: they have none), and how many tarballs this covers.
+    """
+
+    database: ObjectRef
+    bundle: ObjectRef | None
+    tarballs: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a snapshot holds.
 
-    `digest` changes exactly when the content does. `missing_serials` are the points below the highest serial that left
+    `digest` changes exactly when the content does, however many `layers` it lies in; `index` is what the next ingest
+    needs to know to add one. `missing_serials` are the points below the highest serial that left
     no tarball. `points` counts tarballs that gave a run (evaluated points of the
     search), `metric_points` the rows of MLflow's table `metrics`, `damaged_lines` the metric lines that were skipped.
     """
@@ -108,6 +126,8 @@ class Manifest:
     best: BestRun | None
     metrics: tuple[str, ...]
     params: tuple[str, ...]
+    layers: tuple[Layer, ...] = ()
+    index: ObjectRef | None = None
 
 
 @dataclass(frozen=True)
@@ -170,8 +190,19 @@ def download_database(store: Store, manifest: Manifest, target: Path) -> None:
     what the manifest names.
     """
     unfinished = target.with_name(f"{target.name}.unfinished")
-    with store.open(manifest.database.name) as source, unfinished.open("wb") as file:
-        checked = _CheckedStream(source)
+    unpack_object(store, manifest.database, unfinished)
+    for number, layer in enumerate(manifest.layers):
+        part = target.with_name(f"{target.name}.layer{number}")
+        unpack_object(store, layer.database, part)
+        add_rows(unfinished, part)
+        part.unlink()
+    unfinished.replace(target)
+
+
+def unpack_object(store: Store, ref: ObjectRef, target: Path) -> None:
+    """Unpack a gzip'ed object of a snapshot; ChecksumMismatch if it is not what `ref` names."""
+    with store.open(ref.name) as source, target.open("wb") as file:
+        checked = DigestedStream(source)
         try:
             with gzip.GzipFile(fileobj=checked) as plain:  # type: ignore[call-overload]
                 while chunk := plain.read(CHUNK):
@@ -180,12 +211,28 @@ def download_database(store: Store, manifest: Manifest, target: Path) -> None:
             if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
                 raise
             raise ChecksumMismatch("the snapshot's database is damaged") from None
-    if checked.digest.hexdigest() != manifest.database.sha256:
+    if checked.digest.hexdigest() != ref.sha256:
         raise ChecksumMismatch("the snapshot's database is not the one that its manifest names")
-    unfinished.replace(target)
 
 
-class _CheckedStream:
+def add_rows(target: Path, layer: Path) -> None:
+    """Put all rows of one database into another of the same schema. Experiments and their tags replace those that are
+    there, because a layer knows them all; of other rows with the same key the first stays.
+    """
+    with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute("ATTACH ? AS layer", (str(layer),))
+        database.execute("BEGIN")
+        tables = database.execute("SELECT name FROM layer.sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            # Most are empty, and one of them has generated columns, which cannot be written.
+            if database.execute(f'SELECT 1 FROM layer."{table}"').fetchone():  # noqa: S608 (MLflow's own names)
+                verb = "REPLACE" if table in _REPLACED else "IGNORE"
+                database.execute(f'INSERT OR {verb} INTO main."{table}" SELECT * FROM layer."{table}"')  # noqa: S608
+        database.execute("COMMIT")
+
+
+class DigestedStream:
     """A stream that takes the digest of what passes."""
 
     def __init__(self, source: BinaryIO) -> None:
@@ -193,6 +240,7 @@ class _CheckedStream:
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
+        """As the source's."""
         chunk = self._source.read(size)
         self.digest.update(chunk)
         return chunk

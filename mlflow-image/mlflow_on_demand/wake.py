@@ -14,7 +14,7 @@ from threading import Event, Thread
 from typing import Any
 
 from mlflow_on_demand.answers import Answers, find_answers
-from mlflow_on_demand.bundle import Bundle
+from mlflow_on_demand.bundle import open_bundle
 from mlflow_on_demand.errors import OnDemandError
 from mlflow_on_demand.mlflow_app import check_mlflow, load_mlflow, make_environment
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
@@ -105,7 +105,7 @@ class Wake:
         app = self.flask_app.result()
         from mlflow_on_demand.artifacts import serve_bundle
 
-        serve_bundle(Bundle(store, manifest.bundle.name, manifest.bundle.size))
+        serve_bundle(open_bundle(store, manifest))
         check_mlflow(app, manifest)
         self.progress.set(Status(Stage.READY, manifest=manifest, answers=answers))
 

@@ -1,13 +1,11 @@
-"""Ingest against MLflow itself: real FileStores, MLflow's own migration, and tarballs broken in every way."""
+"""Ingest as a whole: what a snapshot says, and tarballs repeated, broken and hostile (real ones: test_vintages)."""
 
 import dataclasses
 import gzip
 import json
-import math
 import sqlite3
 import subprocess
 import sys
-import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -43,115 +41,10 @@ def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
         return database.execute(sql).fetchall()
 
 
-# --- Equality with MLflow's own migration ---
-
-MAKE_RUNS = """
-import math, sys, warnings
-warnings.simplefilter("ignore")
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-client = MlflowClient(sys.argv[1])
-experiment = client.create_experiment("hpo", tags={"mlflow.note.content": "grüße"})
-def run(name):
-    return client.create_run(experiment, run_name=name).info.run_id
-one = run("best ☀")
-client.log_param(one, "model/depth", 3)
-client.log_param(one, "learning rate", 0.1)
-client.log_param(one, "text", "zwei\\nZeilen, ü")
-for step, value in enumerate([1.0, math.nan, math.inf, -math.inf, 0.5, 1e-300, 0.1 + 0.2]):
-    client.log_metric(one, "loss", value, timestamp=1000 + step, step=step)
-client.log_batch(one, metrics=[Metric("repeated", v, 5000 + i % 2, 7) for i, v in enumerate([3.0, 1.0, 2.0])])
-client.log_metric(one, "val/acc", 0.5, timestamp=1, step=-3)
-client.log_metric(one, "ends in NaN", 1.0, timestamp=1, step=0)
-client.log_metric(one, "ends in NaN", math.nan, timestamp=2, step=1)
-client.set_tag(one, "mlflow.user", "me")
-client.set_tag(one, "empty", "")
-client.log_text(one, "<b>plot</b>", "plots/p.html")
-client.set_terminated(one)
-two = run("failed")
-client.set_terminated(two, "FAILED")
-three = run("deleted")
-client.log_metric(three, "loss", 9.0, timestamp=1)
-client.delete_run(three)
-run("still running")
-"""
-
-TABLES = {
-    "runs": "SELECT run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time,"
-    " source_version, lifecycle_stage, deleted_time FROM runs ORDER BY 1",
-    "params": "SELECT run_uuid, key, value FROM params ORDER BY 1, 2",
-    "tags": "SELECT run_uuid, key, value FROM tags WHERE key NOT LIKE 'panda.%' ORDER BY 1, 2",
-    "metrics": "SELECT run_uuid, key, step, timestamp, value, is_nan FROM metrics ORDER BY 1, 2, 3, 4, 5",
-    "latest_metrics": "SELECT run_uuid, key, step, timestamp, value, is_nan FROM latest_metrics ORDER BY 1, 2",
-    "experiment_tags": "SELECT key, value FROM experiment_tags ORDER BY 1",
-    "revision": "SELECT version_num FROM alembic_version",
-}
-
-
-@pytest.fixture(scope="module")
-def real_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("filestore")
-    environment = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": ""}
-    subprocess.run(
-        [sys.executable, "-c", MAKE_RUNS, (folder / "mlruns").as_uri()], env=environment, check=True, cwd=folder
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def migrated(real_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "migrated.db"
-    command = ["-m", "mlflow", "migrate-filestore", "--source", str(real_store), "--target", f"sqlite:///{path}"]
-    environment = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": ""}
-    subprocess.run([sys.executable, *command], env=environment, check=True, capture_output=True)
-    return path
-
-
-@pytest.fixture(scope="module")
-def ingested(real_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tmp_path = tmp_path_factory.mktemp("ingested")
-    with tarfile.open(tmp_path / name(1), "w:gz") as archive:
-        archive.add(real_store / "mlruns", "mlruns")
-    return database_of(tmp_path, ingest(tmp_path, tmp_path.as_uri()))
-
-
-@pytest.mark.parametrize("table", TABLES)
-def test_rows_equal_those_of_mlflows_own_migration(table: str, ingested: Path, migrated: Path) -> None:
-    ours, theirs = rows(ingested, TABLES[table]), rows(migrated, TABLES[table])
-    assert ours == theirs
-    assert ours
-
-
-def test_the_schema_is_mlflows_own(ingested: Path, migrated: Path) -> None:
-    """But for the order of some constraints, which differs from one run of MLflow's migrations to the next."""
-
-    def schema(path: Path) -> list[tuple[object, ...]]:
-        found = rows(path, "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master ORDER BY 1, 2")
-        return [(*names, sorted(str(sql).replace(",", "").split())) for *names, sql in found]
-
-    assert schema(ingested) == schema(migrated)
-
-
 def test_every_process_makes_the_same_empty_database(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mlflow_on_demand.empty_database", str(tmp_path / "empty.db")]
     subprocess.run(command, env={"PATH": ""}, check=True, capture_output=True)
     assert (tmp_path / "empty.db").read_bytes() == empty_database()
-
-
-def test_no_other_table_has_rows(ingested: Path, migrated: Path) -> None:
-    def counts(path: Path) -> dict[object, object]:
-        tables = rows(path, "SELECT name FROM sqlite_master WHERE type = 'table'")
-        return {table: rows(path, f'SELECT count(*) FROM "{table}"')[0][0] for (table,) in tables}
-
-    ours, theirs = counts(ingested), counts(migrated)
-    assert {**ours, "tags": 0} == {**theirs, "tags": 0}
-
-
-def test_the_migration_reads_the_same_of_nan(ingested: Path) -> None:
-    assert rows(ingested, "SELECT value, is_nan FROM latest_metrics WHERE key = 'ends in NaN'") == [(0.0, 1)]
-    stored = {float(str(value)) for (value,) in rows(ingested, "SELECT value FROM metrics WHERE key = 'loss'")}
-    assert max(stored) == sys.float_info.max
-    assert all(math.isfinite(value) for value in stored)
 
 
 # --- What a snapshot says ---

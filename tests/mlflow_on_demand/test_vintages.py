@@ -131,6 +131,16 @@ def test_all_rows_equal_those_of_mlflows_own_migration(
     assert {table for table in written_by(version) if not rows(ours, table)} == set()
 
 
+def test_the_schema_is_mlflows_own(ours: sqlite3.Connection, theirs: sqlite3.Connection) -> None:
+    """But for the order of some constraints, which differs from one run of MLflow's migrations to the next."""
+
+    def schema(database: sqlite3.Connection) -> list[tuple[object, ...]]:
+        found = database.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master ORDER BY 1, 2")
+        return [(*names, sorted(str(sql).replace(",", "").split())) for *names, sql in found]
+
+    assert schema(ours) == schema(theirs)
+
+
 def test_nothing_is_lost(result: IngestResult) -> None:
     assert (result.manifest.lost, result.manifest.damaged_lines) == ((), 0)
 

@@ -1,0 +1,92 @@
+"""A task's segments, each an experiment of MLflow: their ids, and what all their tarballs say of them."""
+
+import hashlib
+
+from mlflow_on_demand.database import ExperimentRow, SnapshotDatabase
+from mlflow_on_demand.intake import TarballTaken
+from mlflow_on_demand.layers import NoLayer, SegmentFound, TagFound
+from mlflow_on_demand.snapshot import SCHEME, Experiment
+from mlflow_on_demand.tarballs import TarballName, parse_tarball_name
+
+_DEFAULT_EXPERIMENT = "Default"
+_IDS_OF_A_TASK = 1_000_000
+
+
+class Segments:
+    """The segments that occur in the tarballs of one build; `known` are those of a snapshot whose layer it becomes."""
+
+    def __init__(self, jeditaskid: int, known: tuple[SegmentFound, ...]) -> None:
+        self._jeditaskid = jeditaskid
+        self._known = {one.segment: one for one in known}
+        self._ids = {one.segment: one.experiment_id for one in known}
+        self._taken: dict[str, list[tuple[TarballName, TarballTaken]]] = {}
+        self.found: list[SegmentFound] = []
+
+    def note(self, name: TarballName, taken: TarballTaken) -> None:
+        """Remember what a tarball says of its segment's experiment."""
+        self._taken.setdefault(name.segment, []).append((name, taken))
+
+    def experiment_id(self, segment: str) -> int:
+        """The task's own id, or for a segment the task's id and six digits made of its name, the next free ones when
+        two names make the same.
+        """
+        if segment not in self._ids:
+            digits = int.from_bytes(hashlib.sha256(segment.encode()).digest()[:8], "big") % _IDS_OF_A_TASK
+            while segment and self._id_of(digits) in self._ids.values():
+                digits = (digits + 1) % _IDS_OF_A_TASK
+            self._ids[segment] = self._id_of(digits) if segment else self._jeditaskid
+        return self._ids[segment]
+
+    def _id_of(self, digits: int) -> int:
+        return self._jeditaskid * _IDS_OF_A_TASK + digits
+
+    def add_to(self, database: SnapshotDatabase) -> tuple[Experiment, ...]:
+        """One experiment a segment, and MLflow's experiment 0, deleted: opening a database without it would write."""
+        segments = sorted(self._taken) or ([] if self._known else [""])
+        if self._known and _DEFAULT_EXPERIMENT in segments and _DEFAULT_EXPERIMENT not in self._known:
+            raise NoLayer("the name of MLflow's own experiment changes")
+        if not self._known:
+            unused = _DEFAULT_EXPERIMENT if _DEFAULT_EXPERIMENT not in segments else f"{_DEFAULT_EXPERIMENT} (MLflow)"
+            database.add_experiment(ExperimentRow(0, unused, f"{SCHEME}:/0", "deleted", 0, 0), {})
+        return tuple(self._add_experiment(database, segment) for segment in segments)
+
+    def _add_experiment(self, database: SnapshotDatabase, segment: str) -> Experiment:
+        experiment_id = self.experiment_id(segment)
+        name = segment or f"task {self._jeditaskid}"
+        found = self._find_segment(segment, experiment_id)
+        row = ExperimentRow(
+            experiment_id=experiment_id,
+            name=name,
+            artifact_location=f"{SCHEME}:/{self._jeditaskid}/{experiment_id}",
+            lifecycle_stage="active",
+            creation_time=found.created,
+            last_update_time=found.updated,
+        )
+        database.add_experiment(row, {tag.key: tag.value for tag in found.tags})
+        self.found.append(found)
+        counted = database.query(
+            "SELECT count(*) FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'", experiment_id
+        )
+        return Experiment(str(experiment_id), name, segment, int(str(counted[0][0])))
+
+    def _find_segment(self, segment: str, experiment_id: int) -> SegmentFound:
+        """What all its tarballs say of a segment: of two that set the same tag, the later one in order counts."""
+        known = self._known.get(segment)
+        created = [known.created] if known and known.created is not None else []
+        updated = [known.updated] if known and known.updated is not None else []
+        tags = {tag.key: (self._order_of(tag.tarball), tag.value) for tag in known.tags} if known else {}
+        for name, taken in self._taken.get(segment, []):
+            created += taken.created
+            updated += taken.updated
+            for key, value in taken.experiment_tags.items():
+                tags[key] = max(tags.get(key, (name, value)), (name, value))
+        return SegmentFound(
+            segment=segment,
+            experiment_id=experiment_id,
+            created=min(created, default=None),
+            updated=max(updated, default=None),
+            tags=tuple(TagFound(key, value, name.name) for key, (name, value) in sorted(tags.items())),
+        )
+
+    def _order_of(self, tarball: str) -> TarballName:
+        return parse_tarball_name(tarball, self._jeditaskid) or TarballName("", 0, tarball)
