@@ -9,14 +9,27 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
-from itertools import islice
 from pathlib import Path
 
 from mlflow_on_demand.empty_database import empty_database
 from mlflow_on_demand.filestore import MetricPoint, RunMeta
 from mlflow_on_demand.lineage import Dataset, Link, ModelMeta, ModelMetric
 
-_BATCH = 5000
+_ADD_METRICS = """
+    INSERT OR IGNORE INTO metrics (key, value, timestamp, run_uuid, step, is_nan)
+    SELECT key, value, timestamp, ?, step, is_nan
+    FROM series JOIN staged ON staged.rowid BETWEEN first AND last WHERE stage = ? ORDER BY key, staged.rowid
+"""
+# The last value is the greatest (step, timestamp, value), the first of equals: the rule of MLflow's own stores.
+_ADD_LATEST_METRICS = """
+    INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid)
+    SELECT key, value, timestamp, step, is_nan, ? FROM (
+        SELECT *, row_number() OVER (
+            PARTITION BY key ORDER BY step DESC, timestamp DESC, value DESC, staged.rowid
+        ) AS place
+        FROM series JOIN staged ON staged.rowid BETWEEN first AND last WHERE stage = ?
+    ) WHERE place = 1 ORDER BY key
+"""
 _TABLES_OF_A_RUN = ("metrics", "latest_metrics", "params", "tags", "runs")
 _TABLES_OF_A_MODEL = ("logged_model_metrics", "logged_model_params", "logged_model_tags", "logged_models")
 # MLflow's source and destination types.
@@ -71,24 +84,26 @@ class SnapshotDatabase:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute(
-            "CREATE TEMP TABLE staged"
-            " (stage INTEGER, key TEXT, timestamp INTEGER, value REAL, step INTEGER, is_nan INTEGER)"
-        )
+        # A series is the rows of one metric of one run: from `first` to `last`.
+        self._db.execute("CREATE TEMP TABLE staged (timestamp INTEGER, value REAL, step INTEGER, is_nan INTEGER)")
+        self._db.execute("CREATE TEMP TABLE series (stage INTEGER, key TEXT, first INTEGER, last INTEGER)")
+        self._db.execute("CREATE INDEX temp.series_of_stage ON series (stage)")
+        self._staged = 0
         self._db.execute("BEGIN")
 
     def stage_metric(self, stage: int, key: str, points: Iterable[MetricPoint]) -> int:
         """Keep the points of one metric until the run is added; how many there were."""
-        rows = ((stage, key, point.timestamp, point.value, point.step, point.is_nan) for point in points)
-        count = 0
-        while batch := list(islice(rows, _BATCH)):
-            self._db.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?)", batch)
-            count += len(batch)
+        count = self._db.executemany("INSERT INTO staged VALUES (?, ?, ?, ?)", points).rowcount
+        count = max(0, count)  # -1 when there was none
+        first, self._staged = self._staged + 1, self._staged + count
+        self._db.execute("INSERT INTO series VALUES (?, ?, ?, ?)", (stage, key, first, self._staged))
         return count
 
     def drop_staged(self) -> None:
         """Forget all staged points: their runs were added, or their tarball is lost."""
         self._db.execute("DELETE FROM staged")
+        self._db.execute("DELETE FROM series")
+        self._staged = 0
 
     def add_run(self, row: RunRow) -> None:
         """Add a run, in place of a former one with the same id. Points that repeat another exactly are kept once, as
@@ -103,19 +118,8 @@ class SnapshotDatabase:
                 f"INSERT INTO {table} (key, value, run_uuid) VALUES (?, ?, ?)",  # noqa: S608 (our own names)
                 [(key, value, run_uuid) for key, value in sorted(values.items())],
             )
-        self._db.execute(
-            "INSERT OR IGNORE INTO metrics (key, value, timestamp, run_uuid, step, is_nan)"
-            " SELECT key, value, timestamp, ?, step, is_nan FROM staged WHERE stage = ? ORDER BY key, rowid",
-            (run_uuid, row.stage),
-        )
-        # The last value is the greatest (step, timestamp, value), the first of equals: the rule of MLflow's own stores.
-        self._db.execute(
-            "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid)"
-            " SELECT key, value, timestamp, step, is_nan, ? FROM (SELECT *, row_number() OVER ("
-            "   PARTITION BY key ORDER BY step DESC, timestamp DESC, value DESC, rowid) AS place"
-            "   FROM staged WHERE stage = ?) WHERE place = 1 ORDER BY key",
-            (run_uuid, row.stage),
-        )
+        self._db.execute(_ADD_METRICS, (run_uuid, row.stage))
+        self._db.execute(_ADD_LATEST_METRICS, (run_uuid, row.stage))
 
     def add_experiment(self, row: ExperimentRow, tags: dict[str, str]) -> None:
         """Add an experiment with its tags."""

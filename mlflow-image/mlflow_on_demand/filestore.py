@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mlflow_on_demand.fields import ID, MAX_INT, one_of, read_mapping, to_integer, to_text
 
@@ -24,6 +24,7 @@ _STATUS_NUMBERS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: 
 _SOURCE_TYPES = frozenset({"NOTEBOOK", "JOB", "LOCAL", "UNKNOWN", "PROJECT"})
 _ROOT = re.compile(r"mlruns(_[\w\-]+)?", re.ASCII)
 _MAX_LINE = 4096
+_BLOCK = 64 * 1024
 # SQLite and JSON know no infinity: MLflow stores the largest double instead.
 _MAX_FLOAT = 1.7976931348623157e308
 
@@ -80,8 +81,7 @@ class RunMeta:
     lifecycle_stage: str
 
 
-@dataclass(frozen=True)
-class MetricPoint:
+class MetricPoint(NamedTuple):
     """One value of one metric: timestamp in milliseconds since 1970; `value` is 0 when it is NaN."""
 
     timestamp: int
@@ -186,12 +186,39 @@ def read_metric(content: BinaryIO) -> Iterator[MetricPoint | None]:
     A line is `timestamp value [step …]`. MLflow ends every line with a line feed, so a last line without one was cut
     while it was written: its number may lack digits, and it counts as damaged.
     """
-    while line := content.readline(_MAX_LINE):
-        yield _metric_point(line.decode("utf-8", errors="replace")) if line.endswith(b"\n") else None
+    cut, is_too_long = b"", False
+    while block := content.read(_BLOCK):
+        lines = block.split(b"\n")
+        if len(lines) > 1:
+            lines[0] = cut + lines[0]
+            cut = lines.pop()
+            if is_too_long:
+                yield None
+                del lines[0]
+            is_too_long = False
+            yield from map(_metric_point, lines)
+        else:
+            cut += block
+        if len(cut) > _MAX_LINE:
+            cut, is_too_long = b"", True
+    if cut or is_too_long:
+        yield None
 
 
-def _metric_point(line: str) -> MetricPoint | None:
-    fields = line.strip().split(" ")
+def _metric_point(line: bytes) -> MetricPoint | None:
+    try:
+        first, second, third = line.split(b" ")
+        timestamp, value, step = int(first), float(second), int(third)
+    except ValueError:
+        return _odd_point(line)
+    if abs(value) <= _MAX_FLOAT and abs(timestamp) <= MAX_INT and abs(step) <= MAX_INT:
+        return MetricPoint(timestamp, value, step, is_nan=False)
+    return _odd_point(line)
+
+
+def _odd_point(line: bytes) -> MetricPoint | None:
+    """What is not three plain numbers, in the steps that MLflow's migration takes."""
+    fields = line.decode("utf-8", errors="replace").strip().split(" ")
     if len(fields) < 2:
         return None
     try:

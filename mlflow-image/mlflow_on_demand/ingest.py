@@ -50,6 +50,7 @@ from mlflow_on_demand.unpack import Limits
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
+_TOLD_EVERY = 500
 
 
 @dataclass(frozen=True)
@@ -195,9 +196,11 @@ def _building(request: IngestRequest, known: Index) -> Iterator[SnapshotBuild]:
 
 
 def _read(build: SnapshotBuild, tarballs: Sequence[Tarball], objective: Objective | None) -> Built:
-    for tarball in tarballs:
+    for count, tarball in enumerate(tarballs, start=1):
         with tarball.store.open(tarball.key) as stream:
             build.add_tarball(tarball.name, stream)
+        if count % _TOLD_EVERY == 0:
+            _log.info("tarballs read", extra={"read": count, "of": len(tarballs)})
     return build.finish(objective)
 
 

@@ -189,19 +189,20 @@ def download_database(store: Store, manifest: Manifest, target: Path) -> None:
     """Unpack the snapshot's database to `target`, which appears whole or not at all; ChecksumMismatch if it is not
     what the manifest names.
     """
-    unfinished = target.with_name(f"{target.name}.unfinished")
-    unpack_object(store, manifest.database, unfinished)
-    for number, layer in enumerate(manifest.layers):
-        part = target.with_name(f"{target.name}.layer{number}")
-        unpack_object(store, layer.database, part)
-        add_rows(unfinished, part)
-        part.unlink()
-    unfinished.replace(target)
+    unfinished, part = (target.with_name(f"{target.name}.{suffix}") for suffix in ("unfinished", "layer"))
+    try:
+        _unpack(store, manifest.database, unfinished)
+        for layer in manifest.layers:
+            _unpack(store, layer.database, part)
+            _add_rows(unfinished, part)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
-def unpack_object(store: Store, ref: ObjectRef, target: Path) -> None:
-    """Unpack a gzip'ed object of a snapshot; ChecksumMismatch if it is not what `ref` names."""
-    with store.open(ref.name) as source, target.open("wb") as file:
+def _unpack(store: Store, database: ObjectRef, target: Path) -> None:
+    with store.open(database.name) as source, target.open("wb") as file:
         checked = DigestedStream(source)
         try:
             with gzip.GzipFile(fileobj=checked) as plain:  # type: ignore[call-overload]
@@ -211,11 +212,11 @@ def unpack_object(store: Store, ref: ObjectRef, target: Path) -> None:
             if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
                 raise
             raise ChecksumMismatch("the snapshot's database is damaged") from None
-    if checked.digest.hexdigest() != ref.sha256:
+    if checked.digest.hexdigest() != database.sha256:
         raise ChecksumMismatch("the snapshot's database is not the one that its manifest names")
 
 
-def add_rows(target: Path, layer: Path) -> None:
+def _add_rows(target: Path, layer: Path) -> None:
     """Put all rows of one database into another of the same schema. Experiments and their tags replace those that are
     there, because a layer knows them all; of other rows with the same key the first stays.
     """

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 
 from mlflow_on_demand.database import SnapshotDatabase
 from mlflow_on_demand.fields import to_integer
-from mlflow_on_demand.snapshot import BestRun, Experiment, Manifest, Objective
+from mlflow_on_demand.snapshot import BestRun, Experiment, Lost, Manifest, Objective
 
 BEST_RUNS = 10
+LOSSES = 20
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The snapshot's `summary.json`; fields as in the manifest, `best` in order, at most BEST_RUNS."""
+    """The snapshot's `summary.json`; fields as in the manifest, `best` in order, at most BEST_RUNS; `lost` and
+    `missing` are counts, `losses` the first of what was lost and why, at most LOSSES.
+    """
 
     jeditaskid: int
     mlflow_version: str
@@ -24,6 +27,7 @@ class Summary:
     points: int
     metric_points: int
     lost: int
+    losses: tuple[Lost, ...]
     missing: int
     experiments: tuple[Experiment, ...]
     objective: Objective | None
@@ -75,6 +79,7 @@ def make_summary(manifest: Manifest, best: tuple[Candidate, ...]) -> Summary:
         points=manifest.points,
         metric_points=manifest.metric_points,
         lost=len(manifest.lost),
+        losses=manifest.lost[:LOSSES],
         missing=len(manifest.missing_serials),
         experiments=manifest.experiments,
         objective=manifest.objective,

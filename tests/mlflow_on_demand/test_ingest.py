@@ -2,10 +2,13 @@
 
 import dataclasses
 import gzip
+import io
 import json
+import random
 import sqlite3
 import subprocess
 import sys
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from bigpanda_laptop.s3 import S3Server
+from mlflow_on_demand.bundle import open_bundle
 from mlflow_on_demand.empty_database import empty_database
 from mlflow_on_demand.ingest import IngestRequest, IngestResult, ingest_task
 from mlflow_on_demand.snapshot import BestRun, Experiment, Lost, Objective, find_manifest, open_snapshot_store
@@ -21,6 +25,7 @@ from mlflow_on_demand.unpack import Limits
 from support.hpo_files import EXPERIMENT, NOON, TASK, Point, name, pack, run_id, tarball, write_task
 
 LOSS = Objective("loss", "minimize")
+NOISE = random.Random(1).randbytes(100_000)
 
 
 def ingest(tmp_path: Path, *artifacts: str, store: str = "store", **changes: object) -> IngestResult:
@@ -152,6 +157,107 @@ def test_a_broken_tarball_is_lost_and_the_rest_is_not(tmp_path: Path) -> None:
     same = ingest(tmp_path, write_task(tmp_path / "v", without), store="same")
     assert same.manifest.database == alone.manifest.database
     assert same.manifest.bundle == alone.manifest.bundle
+
+
+def special(kind: bytes, target: str = "") -> bytes:
+    """A good run, and beside it something that is no file."""
+    info = tarfile.TarInfo(f"mlruns/1/{run_id(9)}/artifacts/x")
+    info.type, info.linkname = kind, target
+    return pack(EXPERIMENT | Point(run_id(9)).files(), info)
+
+
+def beside(path: str, content: bytes = b"") -> bytes:
+    return pack(EXPERIMENT | Point(run_id(9)).files() | {path: content})
+
+
+SMALL = Limits(max_bytes=40_000_000, max_members=50, max_ratio=20)
+HOSTILE = {
+    "symlink": (special(tarfile.SYMTYPE, "/etc/passwd"), "holds a link"),
+    "hard link": (special(tarfile.LNKTYPE, "mlruns/1/meta.yaml"), "holds a link"),
+    "character device": (special(tarfile.CHRTYPE), "neither a file nor a directory"),
+    "block device": (special(tarfile.BLKTYPE), "neither a file nor a directory"),
+    "pipe": (special(tarfile.FIFOTYPE), "neither a file nor a directory"),
+    "path out": (beside("mlruns/1/../../../evil"), "leads out of it"),
+    "absolute path": (beside("/etc/evil"), "leads out of it"),
+    "bomb by ratio": (beside(f"mlruns/1/{run_id(9)}/artifacts/x", b"\0" * 30_000_000), "more than 20 times its size"),
+    "bomb by bytes": (beside(f"mlruns/1/{run_id(9)}/artifacts/x", NOISE * 450), "more than 40000000 bytes"),
+    "bomb by members": (tarball(Point(run_id(9), tags={f"t{n}": "" for n in range(60)})), "more than 50 files"),
+    "cut in the middle of a run": (tarball(Point(run_id(9), artifacts={"x": NOISE}))[:50_000], "is cut short"),
+    "no run": (pack(EXPERIMENT), "holds no run"),
+    "only folders": (pack({}), "holds no run"),
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_what_is_hostile_is_lost_with_its_reason_and_the_rest_is_served(tmp_path: Path, how: str) -> None:
+    content, reason = HOSTILE[how]
+    tarballs = {name(1): tarball(Point(run_id(1))), name(2): content, name(3): tarball(Point(run_id(3)))}
+    folder = write_task(tmp_path / "in" / "t", tarballs)
+    result = ingest(tmp_path, folder, limits=SMALL)
+    manifest = result.manifest
+    assert [lost.name for lost in manifest.lost] == [name(2)]
+    assert reason in manifest.lost[0].reason
+    assert (manifest.runs, manifest.points) == (2, 2)
+    found = rows(
+        database_of(tmp_path, result), "SELECT run_uuid FROM runs UNION SELECT run_uuid FROM metrics ORDER BY 1"
+    )
+    assert found == [(run_id(1),), (run_id(3),)]
+    store = open_snapshot_store((tmp_path / "store").as_uri(), TASK, manifest.schema_revision)
+    summary = json.loads(store.read(manifest.summary.name))
+    assert (summary["lost"], summary["losses"]) == (1, [dataclasses.asdict(manifest.lost[0])])
+    assert open_bundle(store, manifest).sizes() == {}
+    assert sorted(path.name for path in tmp_path.rglob("*evil*")) == []
+
+
+def test_files_that_are_not_what_their_place_says_lose_themselves_only(tmp_path: Path) -> None:
+    files = EXPERIMENT | Point(run_id(1)).files()
+    broken = {
+        "mlruns/1/datasets/d/meta.yaml": b"{",
+        f"mlruns/1/{run_id(1)}/inputs/i/meta.yaml": b"source_type: MOON\n",
+        f"mlruns/1/{run_id(1)}/outputs/m-1/meta.yaml": b"",
+        "mlruns/1/models/m-1/meta.yaml": b"model_id: ../x\n",
+    }
+    manifest = ingest(tmp_path, write_task(tmp_path / "t", {name(1): pack(files | broken)})).manifest
+    assert manifest.lost == (
+        Lost(name(1), "holds a logged model without a readable meta.yaml (m-1)"),
+        Lost(name(1), f"holds a file that cannot be read (mlruns/1/{run_id(1)}/inputs/i/meta.yaml and 2 more)"),
+    )
+    assert (manifest.runs, manifest.metric_points) == (1, 2)
+
+
+MODEL = "mlruns/1/models/m-1"
+
+
+def with_model(point: Point, step: int) -> bytes:
+    """A run that made a model from a dataset."""
+    run = f"mlruns/1/{point.run_id}"
+    files = {
+        f"{MODEL}/meta.yaml": f"model_id: m-1\nname: net\nsource_run_id: '{point.run_id}'\nstatus: 2\n",
+        f"{MODEL}/params/depth": str(step),
+        f"{MODEL}/metrics/acc": f"{NOON} 0.5 {step} {point.run_id}\n",
+        f"{MODEL}/artifacts/MLmodel": str(step),
+        f"{run}/outputs/m-1/meta.yaml": f"step: {step}\n",
+        f"{run}/inputs/d/meta.yaml": f"source_id: d\nsource_type: DATASET\ntags:\n  step: '{step}'\n",
+        "mlruns/1/datasets/d/meta.yaml": "name: digits\ndigest: d1\nsource: s\nsource_type: local\n",
+    }
+    return pack(EXPERIMENT | point.files() | {path: text.encode() for path, text in files.items()})
+
+
+@pytest.mark.parametrize("better", [1, 2])
+def test_of_a_retried_job_the_models_and_data_are_those_of_the_better_run(tmp_path: Path, better: int) -> None:
+    worse, good = Point(run_id(1), status=1, end=None), Point(run_id(1))
+    tarballs = {name(n): with_model(good if n == better else worse, n) for n in (1, 2)}
+    result = ingest(tmp_path, write_task(tmp_path / "t", tarballs))
+    path = database_of(tmp_path, result)
+    assert rows(path, "SELECT param_value FROM logged_model_params") == [(str(better),)]
+    assert rows(path, "SELECT metric_step FROM logged_model_metrics") == [(better,)]
+    assert rows(path, "SELECT step FROM inputs WHERE source_type = 'RUN_OUTPUT'") == [(better,)]
+    assert rows(path, "SELECT value FROM input_tags") == [(str(better),)]
+    assert rows(path, "SELECT count(*) FROM datasets") == [(1,)]
+    store = open_snapshot_store((tmp_path / "store").as_uri(), TASK, result.manifest.schema_revision)
+    target = io.BytesIO()
+    open_bundle(store, result.manifest).copy("models/m-1/artifacts/MLmodel", target)
+    assert target.getvalue() == str(better).encode()
 
 
 def test_a_half_written_line_loses_itself_only(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_on_demand.bundle import open_bundle
+from mlflow_on_demand.errors import ObjectMissing
 from mlflow_on_demand.ingest import IngestRequest, IngestResult, ingest_task
 from mlflow_on_demand.layers import MAX_LAYERS
 from mlflow_on_demand.snapshot import Manifest, Objective, download_database, open_snapshot_store
@@ -174,6 +175,17 @@ def test_two_layers_at_once_are_safe(tmp_path: Path, grown: str) -> None:
     rows, _, _ = content(tmp_path, results[0].manifest)
     assert isinstance(rows, dict)
     assert len(rows["runs"]) == 41
+
+
+def test_one_that_breaks_off_leaves_what_was_there_and_the_next_goes_on(tmp_path: Path, grown: str) -> None:
+    before = ingest(tmp_path, grown).manifest
+    write_task(tmp_path / "t", {name(41): packed(41)})
+    published = tmp_path / "store" / str(TASK) / before.schema_revision / "manifest.json"
+    content_before = published.read_bytes()
+    with pytest.raises(ObjectMissing):
+        ingest_task(IngestRequest(TASK, (grown, f"{grown}/{name(99)}"), (tmp_path / "store").as_uri(), LOSS))
+    assert published.read_bytes() == content_before
+    assert len(ingest(tmp_path, grown).manifest.layers) == 1
 
 
 def test_an_objective_that_changes_finds_the_best_anew(tmp_path: Path, grown: str) -> None:

@@ -1,0 +1,37 @@
+"""One process that ingests a folder of tarballs, and then again for each tarball of another as it comes into the first.
+
+usage: python -m bench.ingest_once <tarballs> <snapshot store> [<later tarballs>]; prints JSON, seconds and 10^6 bytes
+"""
+
+import json
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.figures import seconds
+from mlflow_on_demand.empty_database import empty_database
+from mlflow_on_demand.ingest import IngestRequest, ingest_task
+from mlflow_on_demand.snapshot import Objective
+from support.hpo_files import TASK
+
+
+def main(tarballs: str, store: str, later: str = "") -> None:
+    empty_database()  # once a process, whatever the task
+    request = IngestRequest(TASK, (Path(tarballs).as_uri(),), Path(store).as_uri(), Objective("metric 0", "minimize"))
+    told: dict[str, Any] = {"full": seconds(partial(ingest_task, request)), "megabytes": peak(), "later": []}
+    for path in sorted(Path(later).iterdir()) if later else ():
+        shutil.copy(path, tarballs)
+        told["later"] += [seconds(partial(ingest_task, request))]
+    print(json.dumps(told))
+
+
+def peak() -> float:
+    """The most memory that this process has held at once, in 10^6 bytes (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
