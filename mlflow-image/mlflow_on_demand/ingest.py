@@ -75,7 +75,7 @@ class IngestResult:
     manifest: Manifest
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Tarball:
     """One tarball to read, and where it lies; the order is that of ingest."""
 

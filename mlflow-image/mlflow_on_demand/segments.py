@@ -1,6 +1,7 @@
 """A task's segments, each an experiment of MLflow: their ids, and what all their tarballs say of them."""
 
 import hashlib
+from dataclasses import replace
 
 from mlflow_on_demand.database import ExperimentRow, SnapshotDatabase
 from mlflow_on_demand.intake import TarballTaken
@@ -19,12 +20,31 @@ class Segments:
         self._jeditaskid = jeditaskid
         self._known = {one.segment: one for one in known}
         self._ids = {one.segment: one.experiment_id for one in known}
-        self._taken: dict[str, list[tuple[TarballName, TarballTaken]]] = {}
-        self.found: list[SegmentFound] = []
+        self._found: dict[str, SegmentFound] = {}
+
+    @property
+    def found(self) -> tuple[SegmentFound, ...]:
+        """What all tarballs, the known ones included, say of the segments that occur."""
+        return tuple(self._found[segment] for segment in sorted(self._found))
 
     def note(self, name: TarballName, taken: TarballTaken) -> None:
-        """Remember what a tarball says of its segment's experiment."""
-        self._taken.setdefault(name.segment, []).append((name, taken))
+        """Take in what a tarball says of its segment's experiment: of two that set the same tag, the later one in the
+        order of their names counts.
+        """
+        found = self._found.get(name.segment) or self._before(name.segment)
+        tags = {tag.key: tag for tag in found.tags}
+        for key, value in taken.experiment_tags.items():
+            if key not in tags or self._order_of(tags[key].tarball) <= name:
+                tags[key] = TagFound(key, value, name.name)
+        self._found[name.segment] = replace(
+            found,
+            created=min([*taken.created, *([] if found.created is None else [found.created])], default=None),
+            updated=max([*taken.updated, *([] if found.updated is None else [found.updated])], default=None),
+            tags=tuple(tags[key] for key in sorted(tags)),
+        )
+
+    def _before(self, segment: str) -> SegmentFound:
+        return self._known.get(segment) or SegmentFound(segment, self.experiment_id(segment), None, None, ())
 
     def experiment_id(self, segment: str) -> int:
         """The task's own id, or for a segment the task's id and six digits made of its name, the next free ones when
@@ -42,7 +62,7 @@ class Segments:
 
     def add_to(self, database: SnapshotDatabase) -> tuple[Experiment, ...]:
         """One experiment a segment, and MLflow's experiment 0, deleted: opening a database without it would write."""
-        segments = sorted(self._taken) or ([] if self._known else [""])
+        segments = sorted(self._found) or ([] if self._known else [""])
         if self._known and _DEFAULT_EXPERIMENT in segments and _DEFAULT_EXPERIMENT not in self._known:
             raise NoLayer("the name of MLflow's own experiment changes")
         if not self._known:
@@ -51,42 +71,21 @@ class Segments:
         return tuple(self._add_experiment(database, segment) for segment in segments)
 
     def _add_experiment(self, database: SnapshotDatabase, segment: str) -> Experiment:
-        experiment_id = self.experiment_id(segment)
+        found = self._found.get(segment) or self._before(segment)
         name = segment or f"task {self._jeditaskid}"
-        found = self._find_segment(segment, experiment_id)
         row = ExperimentRow(
-            experiment_id=experiment_id,
+            experiment_id=found.experiment_id,
             name=name,
-            artifact_location=f"{SCHEME}:/{self._jeditaskid}/{experiment_id}",
+            artifact_location=f"{SCHEME}:/{self._jeditaskid}/{found.experiment_id}",
             lifecycle_stage="active",
             creation_time=found.created,
             last_update_time=found.updated,
         )
         database.add_experiment(row, {tag.key: tag.value for tag in found.tags})
-        self.found.append(found)
         counted = database.query(
-            "SELECT count(*) FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'", experiment_id
+            "SELECT count(*) FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'", found.experiment_id
         )
-        return Experiment(str(experiment_id), name, segment, int(str(counted[0][0])))
-
-    def _find_segment(self, segment: str, experiment_id: int) -> SegmentFound:
-        """What all its tarballs say of a segment: of two that set the same tag, the later one in order counts."""
-        known = self._known.get(segment)
-        created = [known.created] if known and known.created is not None else []
-        updated = [known.updated] if known and known.updated is not None else []
-        tags = {tag.key: (self._order_of(tag.tarball), tag.value) for tag in known.tags} if known else {}
-        for name, taken in self._taken.get(segment, []):
-            created += taken.created
-            updated += taken.updated
-            for key, value in taken.experiment_tags.items():
-                tags[key] = max(tags.get(key, (name, value)), (name, value))
-        return SegmentFound(
-            segment=segment,
-            experiment_id=experiment_id,
-            created=min(created, default=None),
-            updated=max(updated, default=None),
-            tags=tuple(TagFound(key, value, name.name) for key, (name, value) in sorted(tags.items())),
-        )
+        return Experiment(str(found.experiment_id), name, segment, int(str(counted[0][0])))
 
     def _order_of(self, tarball: str) -> TarballName:
         return parse_tarball_name(tarball, self._jeditaskid) or TarballName("", 0, tarball)

@@ -35,7 +35,7 @@ class ObjectRef:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One tarball that was read, as its store described it."""
 
@@ -45,7 +45,7 @@ class Source:
     etag: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lost:
     """A tarball, or a part of one, that could not be used, and why in plain words: "<name> <reason>" is a sentence."""
 

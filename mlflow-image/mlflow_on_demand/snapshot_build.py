@@ -52,7 +52,7 @@ class Built:
     has_artifacts: bool
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class _Rank:
     is_finished: bool
     points: int
@@ -94,8 +94,6 @@ class SnapshotBuild:
             read = hashlib.sha256(name.name.encode() + summed.digest.digest())
             self._checksum = add_checksum(self._checksum, int.from_bytes(read.digest(), "big"))
         self._add_taken(name, taken)
-        taken.runs.clear()
-        taken.models.clear()
         self._segments.note(name, taken)
         _log.debug("tarball read", extra={"tarball": name.name})
 
@@ -129,7 +127,7 @@ class SnapshotBuild:
             metrics=self._names("SELECT DISTINCT key FROM latest_metrics ORDER BY key"),
             params=self._names("SELECT DISTINCT key FROM params ORDER BY key"),
         )
-        index = Index(tuple(sorted(self._ranks)), tuple(self._segments.found), best, self._checksum)
+        index = Index(tuple(sorted(self._ranks)), self._segments.found, best, self._checksum)
         return self._write_out(manifest, index)
 
     def close(self) -> None:

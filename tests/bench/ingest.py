@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.figures import Figure
-from support.hpo_files import NOON, Point, name, tarball
+from support.hpo_files import NOON, TASK, Point, name, tarball
 
 RUNS, MANY = 500, 10_000
 PARAMS, METRICS, STEPS = 10, 6, 50
@@ -50,7 +50,7 @@ def measure_ingest(mlflow: Path, folder: Path, samples: int) -> Iterator[Figure]
 
 def ingest(*arguments: str) -> dict[str, Any]:
     """What `bench.ingest_once` tells."""
-    command = [sys.executable, "-m", "bench.ingest_once", *arguments]
+    command = [sys.executable, "-m", "bench.ingest_once", str(TASK), *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     told: dict[str, Any] = json.loads(done.stdout)
     return told
