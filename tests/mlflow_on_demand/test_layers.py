@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from mlflow_on_demand.answers import answers_key
 from mlflow_on_demand.bundle import open_bundle
 from mlflow_on_demand.errors import ObjectMissing
 from mlflow_on_demand.ingest import IngestRequest, IngestResult, ingest_task
 from mlflow_on_demand.layers import MAX_LAYERS
+from mlflow_on_demand.record_answers import record_answers
 from mlflow_on_demand.snapshot import Manifest, Objective, download_database, open_snapshot_store
 from support.hpo_files import NOON, TASK, Point, name, pack, run_id, tarball, write_task
 
@@ -66,6 +68,13 @@ def content(tmp_path: Path, manifest: Manifest, store: str = "store") -> tuple[o
     return rows, artifacts, place.read(manifest.summary.name)
 
 
+def recording(tmp_path: Path, manifest: Manifest, store: str) -> bytes:
+    """What MLflow itself answers over it: kept by the digest of the snapshot, so the same digest must mean the same."""
+    place = open_snapshot_store((tmp_path / store).as_uri(), TASK, manifest.schema_revision)
+    assert record_answers(place, manifest)
+    return place.read(answers_key(manifest.digest, manifest.mlflow_version))
+
+
 def said(manifest: Manifest) -> dict[str, object]:
     """A manifest without where its objects lie."""
     told = dataclasses.asdict(manifest)
@@ -85,6 +94,7 @@ def test_one_after_the_other_is_like_all_at_once(tmp_path: Path) -> None:
     assert len(manifest.layers) == len(LATE)
     assert said(manifest) == said(whole)
     assert content(tmp_path, manifest) == content(tmp_path, whole, "whole")
+    assert recording(tmp_path, manifest, "store") == recording(tmp_path, whole, "whole")
 
 
 def test_made_anew_it_is_the_same_bytes_in_whatever_order_they_came(tmp_path: Path) -> None:
