@@ -26,7 +26,7 @@ from mlflow_on_demand.layers import (
     make_digest,
 )
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
-from mlflow_on_demand.records import from_json, to_json, to_json_line
+from mlflow_on_demand.records import from_json, to_json
 from mlflow_on_demand.snapshot import (
     MANIFEST,
     Layer,
@@ -206,7 +206,7 @@ def _read(build: SnapshotBuild, tarballs: Sequence[Tarball], objective: Objectiv
 
 def _finish(target: Store, manifest: Manifest, index: Index, scratch: Path) -> Manifest:
     """Publish index and summary; the manifest names them then, and its digest stands for the content."""
-    (scratch / "index.json.gz").write_bytes(gzip.compress(to_json_line(index), 1, mtime=0))
+    (scratch / "index.json.gz").write_bytes(gzip.compress(to_json(index), 1, mtime=0))
     (scratch / "summary.json").write_bytes(to_json(make_summary(manifest, index.best)))
     return replace(
         manifest,

@@ -18,13 +18,13 @@ Record = TypeVar("Record")
 
 
 def to_json(record: Any) -> bytes:
-    """The record as JSON, always the same bytes for the same record."""
-    return (json.dumps(dataclasses.asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    """The record as JSON on one line, always the same bytes for the same record."""
+    text = json.dumps(record, default=_to_mapping, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
 
 
-def to_json_line(record: Any) -> bytes:
-    """The same on one line, for what is not to be read by people."""
-    return (json.dumps(dataclasses.asdict(record), separators=(",", ":"), allow_nan=False) + "\n").encode()
+def _to_mapping(record: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
 def from_json(kind: type[Record], content: bytes) -> Record:

@@ -37,14 +37,15 @@ def measure_ingest(mlflow: Path, folder: Path, samples: int) -> Iterator[Figure]
         ours.append(ingest(str(folder / "few"), str(folder / f"store-{number}"), *later))
         theirs.append(migrate(mlflow, folder / "filestore", folder / f"migrated-{number}.db"))
     many = ingest(str(folder / "many"), str(folder / "store-many"))
-    full, memory = [one["full"] for one in ours], [one["megabytes"] for one in ours]
+    full, work, memory = ([one[key] for one in ours] for key in ("seconds", "cpu", "megabytes"))
     what = f"ingest of {RUNS} runs, {RUNS * METRICS * STEPS:,} points"
     yield Figure(what, "s", full, MIGRATION, tuple(spent for spent, _ in theirs))
     yield Figure(f"memory of the {what}", "MB", memory, MIGRATION, tuple(held for _, held in theirs))
-    yield Figure(f"ingest of one more tarball beside {RUNS}", "s", ours[-1]["later"], f"all {RUNS}", tuple(full))
+    # Of ours beside ours, the work is compared: the clock also counts what else the machine does.
+    yield Figure(f"ingest of one more tarball beside {RUNS}", "CPU s", ours[-1]["later"], f"all {RUNS}", tuple(work))
     what = f"ingest of {MANY:,} runs, {MANY * METRICS * STEPS:,} points"
     times = MANY // RUNS
-    yield Figure(what, "s", [many["full"]], f"{times} times that of {RUNS}", tuple(times * one for one in full))
+    yield Figure(what, "CPU s", [many["cpu"]], f"{times} times that of {RUNS}", tuple(times * one for one in work))
     yield Figure(f"memory of the {what}", "MB", [many["megabytes"]], f"that of {RUNS}", tuple(memory))
 
 
