@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlflow_on_demand.errors import AnswersError, ObjectMissing, OnDemandError
-from mlflow_on_demand.records import from_json, to_json_line
+from mlflow_on_demand.records import from_json, to_json
 from mlflow_on_demand.snapshot import Manifest
 from mlflow_on_demand.store import Store
 
@@ -77,7 +77,7 @@ def answers_key(snapshot: str, mlflow_version: str) -> str:
 def pack_answers(snapshot: str, mlflow_version: str, answers: Answers) -> bytes:
     """The recording."""
     entries = [_Entry(key, one.status, one.content_type, len(one.packed)) for key, one in answers.items()]
-    index = to_json_line(_Index(FORMAT, snapshot, mlflow_version, tuple(entries)))
+    index = to_json(_Index(FORMAT, snapshot, mlflow_version, tuple(entries)))
     content = index + b"".join(one.packed for one in answers.values())
     return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
 

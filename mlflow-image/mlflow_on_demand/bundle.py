@@ -15,6 +15,7 @@ from threading import Lock
 from typing import IO, BinaryIO
 
 from mlflow_on_demand.errors import ChecksumMismatch, ObjectMissing
+from mlflow_on_demand.snapshot import Manifest
 from mlflow_on_demand.store import CHUNK, Store
 
 _FIRST_TIME = (1980, 1, 1, 0, 0, 0)
@@ -68,12 +69,15 @@ class Spool:
 
 
 class Bundle:
-    """A published bundle in a store; its index is read when it is first asked for. Threads may share it."""
+    """A published bundle in a store, and those of its snapshot's layers; their indexes are read when they are first
+    asked for. Threads may share it.
+    """
 
-    def __init__(self, store: Store, key: str, size: int) -> None:
+    def __init__(self, store: Store, key: str, size: int, layers: tuple["Bundle", ...] = ()) -> None:
         self._store = store
         self._key = key
         self._size = size
+        self._layers = layers
         self._lock = Lock()
         self._sizes: dict[str, int] | None = None
 
@@ -82,13 +86,18 @@ class Bundle:
         with self._lock:
             if self._sizes is None:
                 with self._zip() as bundle:
-                    self._sizes = {info.filename: info.file_size for info in bundle.infolist()}
+                    own = {info.filename: info.file_size for info in bundle.infolist()}
+                self._sizes = {name: size for layer in self._layers for name, size in layer.sizes().items()} | own
             return self._sizes
 
     def copy(self, name: str, target: BinaryIO) -> None:
         """Write one member's bytes to `target`; ObjectMissing, or ChecksumMismatch when the bundle is damaged."""
         if name not in self.sizes():
             raise ObjectMissing(f"there is no artifact '{name}'")
+        for layer in self._layers:
+            if name in layer.sizes():
+                layer.copy(name, target)
+                return
         try:
             with self._zip() as bundle, bundle.open(name) as member:
                 shutil.copyfileobj(member, target, CHUNK)
@@ -101,6 +110,13 @@ class Bundle:
             return zipfile.ZipFile(io.BufferedReader(raw, _READ_AHEAD))
         except zipfile.BadZipFile:
             raise ChecksumMismatch("the bundle of artifacts is damaged") from None
+
+
+def open_bundle(store: Store, manifest: Manifest) -> Bundle:
+    """All artifacts of a snapshot; nothing is read yet."""
+    refs = [layer.bundle for layer in manifest.layers if layer.bundle is not None]
+    layers = tuple(Bundle(store, ref.name, ref.size) for ref in refs)
+    return Bundle(store, manifest.bundle.name, manifest.bundle.size, layers)
 
 
 class _RangedFile(io.RawIOBase):

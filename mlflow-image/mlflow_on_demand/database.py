@@ -5,17 +5,39 @@ tarball is staged at a time and then merged or dropped as a whole, so a tarball 
 The same calls in the same order give the same bytes.
 """
 
+import hashlib
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
-from itertools import islice
 from pathlib import Path
 
 from mlflow_on_demand.empty_database import empty_database
 from mlflow_on_demand.filestore import MetricPoint, RunMeta
+from mlflow_on_demand.lineage import Dataset, Link, ModelMeta, ModelMetric
 
-_BATCH = 5000
+_ADD_METRICS = """
+    INSERT OR IGNORE INTO metrics (key, value, timestamp, run_uuid, step, is_nan)
+    SELECT key, value, timestamp, ?, step, is_nan
+    FROM series JOIN staged ON staged.rowid BETWEEN first AND last WHERE stage = ? ORDER BY key, staged.rowid
+"""
+# The last value is the greatest (step, timestamp, value), the first of equals: the rule of MLflow's own stores.
+_ADD_LATEST_METRICS = """
+    INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid)
+    SELECT key, value, timestamp, step, is_nan, ? FROM (
+        SELECT *, row_number() OVER (
+            PARTITION BY key ORDER BY step DESC, timestamp DESC, value DESC, staged.rowid
+        ) AS place
+        FROM series JOIN staged ON staged.rowid BETWEEN first AND last WHERE stage = ?
+    ) WHERE place = 1 ORDER BY key
+"""
 _TABLES_OF_A_RUN = ("metrics", "latest_metrics", "params", "tags", "runs")
+_TABLES_OF_A_MODEL = ("logged_model_metrics", "logged_model_params", "logged_model_tags", "logged_models")
+# MLflow's source and destination types.
+_ENDS = {
+    "DATASET": ("DATASET", "RUN"),
+    "MODEL": ("RUN_INPUT", "MODEL_INPUT"),
+    "OUTPUT": ("RUN_OUTPUT", "MODEL_OUTPUT"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,18 @@ class RunRow:
     stage: int
 
 
+@dataclass(frozen=True)
+class ModelRow:
+    """A logged model with its parameters, tags and metrics."""
+
+    meta: ModelMeta
+    experiment_id: int
+    artifact_location: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    metrics: dict[str, list[ModelMetric]]
+
+
 class SnapshotDatabase:
     """A database in the making, in one scratch file."""
 
@@ -50,51 +84,42 @@ class SnapshotDatabase:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute(
-            "CREATE TEMP TABLE staged"
-            " (stage INTEGER, key TEXT, timestamp INTEGER, value REAL, step INTEGER, is_nan INTEGER)"
-        )
+        # A series is the rows of one metric of one run: from `first` to `last`.
+        self._db.execute("CREATE TEMP TABLE staged (timestamp INTEGER, value REAL, step INTEGER, is_nan INTEGER)")
+        self._db.execute("CREATE TEMP TABLE series (stage INTEGER, key TEXT, first INTEGER, last INTEGER)")
+        self._db.execute("CREATE INDEX temp.series_of_stage ON series (stage)")
+        self._staged = 0
         self._db.execute("BEGIN")
 
     def stage_metric(self, stage: int, key: str, points: Iterable[MetricPoint]) -> int:
         """Keep the points of one metric until the run is added; how many there were."""
-        rows = ((stage, key, point.timestamp, point.value, point.step, point.is_nan) for point in points)
-        count = 0
-        while batch := list(islice(rows, _BATCH)):
-            self._db.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?)", batch)
-            count += len(batch)
+        count = self._db.executemany("INSERT INTO staged VALUES (?, ?, ?, ?)", points).rowcount
+        count = max(0, count)  # -1 when there was none
+        first, self._staged = self._staged + 1, self._staged + count
+        self._db.execute("INSERT INTO series VALUES (?, ?, ?, ?)", (stage, key, first, self._staged))
         return count
 
     def drop_staged(self) -> None:
         """Forget all staged points: their runs were added, or their tarball is lost."""
         self._db.execute("DELETE FROM staged")
+        self._db.execute("DELETE FROM series")
+        self._staged = 0
 
     def add_run(self, row: RunRow) -> None:
         """Add a run, in place of a former one with the same id. Points that repeat another exactly are kept once, as
         MLflow does when they are logged.
         """
         run_uuid = row.meta.run_uuid
-        for table in _TABLES_OF_A_RUN:
-            self._db.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (run_uuid,))  # noqa: S608 (our own names)
+        if self.query("SELECT 1 FROM runs WHERE run_uuid = ?", run_uuid):
+            self._remove_run(run_uuid)
         self._insert_run(row)
         for table, values in (("params", row.params), ("tags", row.tags)):
             self._db.executemany(
                 f"INSERT INTO {table} (key, value, run_uuid) VALUES (?, ?, ?)",  # noqa: S608 (our own names)
                 [(key, value, run_uuid) for key, value in sorted(values.items())],
             )
-        self._db.execute(
-            "INSERT OR IGNORE INTO metrics (key, value, timestamp, run_uuid, step, is_nan)"
-            " SELECT key, value, timestamp, ?, step, is_nan FROM staged WHERE stage = ? ORDER BY key, rowid",
-            (run_uuid, row.stage),
-        )
-        # The last value is the greatest (step, timestamp, value), the first of equals: the rule of MLflow's own stores.
-        self._db.execute(
-            "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid)"
-            " SELECT key, value, timestamp, step, is_nan, ? FROM (SELECT *, row_number() OVER ("
-            "   PARTITION BY key ORDER BY step DESC, timestamp DESC, value DESC, rowid) AS place"
-            "   FROM staged WHERE stage = ?) WHERE place = 1 ORDER BY key",
-            (run_uuid, row.stage),
-        )
+        self._db.execute(_ADD_METRICS, (run_uuid, row.stage))
+        self._db.execute(_ADD_LATEST_METRICS, (run_uuid, row.stage))
 
     def add_experiment(self, row: ExperimentRow, tags: dict[str, str]) -> None:
         """Add an experiment with its tags."""
@@ -107,6 +132,57 @@ class SnapshotDatabase:
         self._db.executemany(
             "INSERT INTO experiment_tags (key, value, experiment_id) VALUES (?, ?, ?)",
             [(key, value, row.experiment_id) for key, value in sorted(tags.items())],
+        )
+
+    def add_dataset(self, experiment_id: int, dataset: Dataset) -> str:
+        """Add a dataset, unless its experiment has it by name and digest; its id, which depends on these alone."""
+        dataset_uuid = _make_id("dataset", str(experiment_id), dataset.name, dataset.digest)
+        self._db.execute(
+            "INSERT OR IGNORE INTO datasets (dataset_uuid, experiment_id, name, digest, dataset_source_type,"
+            " dataset_source, dataset_schema, dataset_profile) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (dataset_uuid, experiment_id, *astuple(dataset)),
+        )
+        return dataset_uuid
+
+    def add_link(self, run_uuid: str, link: Link) -> None:
+        """Tie a run to what it used or made; a dataset by its id here."""
+        source_type, destination_type = _ENDS[link.kind]
+        ends = (link.target, run_uuid) if link.kind == "DATASET" else (run_uuid, link.target)
+        input_uuid = _make_id(source_type, *ends)
+        self._db.execute(
+            "INSERT OR IGNORE INTO inputs (input_uuid, source_type, source_id, destination_type, destination_id, step)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (input_uuid, source_type, ends[0], destination_type, ends[1], link.step),
+        )
+        self._db.executemany(
+            "INSERT OR IGNORE INTO input_tags (input_uuid, name, value) VALUES (?, ?, ?)",
+            [(input_uuid, name, value) for name, value in sorted(link.tags.items())],
+        )
+
+    def add_model(self, row: ModelRow) -> None:
+        """Add a logged model, in place of a former one with the same id."""
+        meta, experiment_id = row.meta, row.experiment_id
+        self._remove_models("model_id", meta.model_id)
+        self._db.execute(
+            "INSERT INTO logged_models (model_id, name, creation_timestamp_ms, last_updated_timestamp_ms, status,"
+            " lifecycle_stage, model_type, source_run_id, status_message, experiment_id, artifact_location)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*astuple(meta), experiment_id, row.artifact_location),
+        )
+        for table, name, values in (("params", "param", row.params), ("tags", "tag", row.tags)):
+            self._db.executemany(
+                f"INSERT INTO logged_model_{table} (model_id, experiment_id, {name}_key, {name}_value)"  # noqa: S608
+                " VALUES (?, ?, ?, ?)",
+                [(meta.model_id, experiment_id, key, value) for key, value in sorted(values.items())],
+            )
+        self._db.executemany(
+            "INSERT OR IGNORE INTO logged_model_metrics (model_id, experiment_id, metric_name, metric_timestamp_ms,"
+            " metric_value, metric_step, run_id, dataset_name, dataset_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (meta.model_id, experiment_id, key, *astuple(point))
+                for key, points in sorted(row.metrics.items())
+                for point in points
+            ],
         )
 
     def query(self, sql: str, *values: object) -> list[tuple[object, ...]]:
@@ -123,6 +199,23 @@ class SnapshotDatabase:
         """Give up the database in the making, if it is not finished; its file stays."""
         self._db.close()
 
+    def _remove_run(self, run_uuid: str) -> None:
+        """Forget a run and all that it brought but its datasets, which other runs may share."""
+        for table in _TABLES_OF_A_RUN:
+            self._db.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (run_uuid,))  # noqa: S608 (our own names)
+        ours = "(source_type = 'DATASET' AND destination_id = ?1) OR (source_type != 'DATASET' AND source_id = ?1)"
+        self._db.execute(
+            f"DELETE FROM input_tags WHERE input_uuid IN (SELECT input_uuid FROM inputs WHERE {ours})",  # noqa: S608
+            (run_uuid,),
+        )
+        self._db.execute(f"DELETE FROM inputs WHERE {ours}", (run_uuid,))  # noqa: S608 (as above)
+        self._remove_models("source_run_id", run_uuid)
+
+    def _remove_models(self, column: str, value: str) -> None:
+        chosen = f"SELECT model_id FROM logged_models WHERE {column} = ?"  # noqa: S608 (our own names)
+        for table in _TABLES_OF_A_MODEL:
+            self._db.execute(f"DELETE FROM {table} WHERE model_id IN ({chosen})", (value,))  # noqa: S608 (as above)
+
     def _insert_run(self, row: RunRow) -> None:
         meta = row.meta
         self._db.execute(
@@ -131,3 +224,8 @@ class SnapshotDatabase:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*astuple(meta), row.artifact_uri, row.experiment_id),
         )
+
+
+def _make_id(*parts: str) -> str:
+    """MLflow makes random ids here; ours depend on what they name."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]

@@ -5,27 +5,26 @@ line or field costs only itself here.
 
     mlruns/<experiment>/meta.yaml, tags/<key>
     mlruns/<experiment>/<run>/meta.yaml, params/<key>, tags/<key>, metrics/<key>, artifacts/<path>
+    mlruns/<experiment>/datasets, models; <run>/inputs, outputs               see `lineage`
     mlruns/.trash/<experiment>/…                       a deleted experiment
 """
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, BinaryIO
+from typing import BinaryIO, NamedTuple
 
-import yaml
+from mlflow_on_demand.fields import ID, MAX_INT, one_of, read_mapping, to_integer, to_text
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_META = "meta.yaml"
 _NO_RUNS = frozenset({"tags", "datasets", "traces", "models", ".trash"})
 _STATUS_NUMBERS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _SOURCE_TYPES = frozenset({"NOTEBOOK", "JOB", "LOCAL", "UNKNOWN", "PROJECT"})
-# What MLflow's handlers accept as a run id; another one could be stored but never asked for.
-_RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}", re.ASCII)
 _ROOT = re.compile(r"mlruns(_[\w\-]+)?", re.ASCII)
 _MAX_LINE = 4096
-_MAX_INT = 2**63 - 1
+_BLOCK = 64 * 1024
 # SQLite and JSON know no infinity: MLflow stores the largest double instead.
 _MAX_FLOAT = 1.7976931348623157e308
 
@@ -40,17 +39,26 @@ class Part(StrEnum):
     TAG = "tag"
     METRIC = "metric"
     ARTIFACT = "artifact"
+    INPUT = "input"
+    OUTPUT = "output"
+    DATASET = "dataset"
+    MODEL_META = "model meta"
+    MODEL_PARAM = "model param"
+    MODEL_TAG = "model tag"
+    MODEL_METRIC = "model metric"
+    MODEL_ARTIFACT = "model artifact"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a file belongs: `run` is the run's directory ("" for the experiment's own files), `key` the name of the
-    parameter, tag or metric, or the artifact's path; nested names keep their slashes.
+    """Where a file belongs: `owner` is the directory of the run or logged model ("" for the experiment's own files),
+    `key` the name of the parameter, tag or metric, the directory of the dataset, input or output, or the artifact's
+    path; nested names keep their slashes.
     """
 
     part: Part
     experiment: str
-    run: str = ""
+    owner: str = ""
     key: str = ""
     is_deleted: bool = False
 
@@ -62,19 +70,18 @@ class RunMeta:
     run_uuid: str
     name: str | None
     source_type: str
-    source_name: str
-    entry_point_name: str
+    source_name: str | None
+    entry_point_name: str | None
     user_id: str | None
     status: str
     start_time: int | None
     end_time: int | None
     deleted_time: int | None
-    source_version: str
+    source_version: str | None
     lifecycle_stage: str
 
 
-@dataclass(frozen=True)
-class MetricPoint:
+class MetricPoint(NamedTuple):
     """One value of one metric: timestamp in milliseconds since 1970; `value` is 0 when it is NaN."""
 
     timestamp: int
@@ -84,6 +91,13 @@ class MetricPoint:
 
 
 _PARTS = {"params": Part.PARAM, "tags": Part.TAG, "metrics": Part.METRIC, "artifacts": Part.ARTIFACT}
+_MODEL_PARTS = {
+    "params": Part.MODEL_PARAM,
+    "tags": Part.MODEL_TAG,
+    "metrics": Part.MODEL_METRIC,
+    "artifacts": Part.MODEL_ARTIFACT,
+}
+_LINKS = {"inputs": Part.INPUT, "outputs": Part.OUTPUT}
 
 
 def place_of(path: tuple[str, ...]) -> Place | None:
@@ -99,19 +113,36 @@ def place_of(path: tuple[str, ...]) -> Place | None:
         return None
     experiment, second, rest = parts[0], parts[1], parts[2:]
     if not rest:
-        return Place(Part.EXPERIMENT_META, experiment) if second == "meta.yaml" else None
+        return Place(Part.EXPERIMENT_META, experiment) if second == _META else None
     if second in _NO_RUNS:
-        return Place(Part.EXPERIMENT_TAG, experiment, key="/".join(rest)) if second == "tags" else None
-    return _place_in_run(experiment, second, rest)
+        return _place_in_experiment(experiment, second, rest)
+    if rest[0] in _LINKS:
+        return Place(_LINKS[rest[0]], experiment, second, rest[1]) if _is_meta(rest[1:]) else None
+    return _place_of(experiment, second, rest, Part.META, _PARTS)
 
 
-def _place_in_run(experiment: str, run: str, rest: tuple[str, ...]) -> Place | None:
-    if rest == ("meta.yaml",):
-        return Place(Part.META, experiment, run)
-    part = _PARTS.get(rest[0])
-    if part is None or len(rest) < 2:
+def _place_in_experiment(experiment: str, second: str, rest: tuple[str, ...]) -> Place | None:
+    if second == "tags":
+        return Place(Part.EXPERIMENT_TAG, experiment, key="/".join(rest))
+    if second == "models":
+        return _place_of(experiment, rest[0], rest[1:], Part.MODEL_META, _MODEL_PARTS)
+    if second == "datasets" and _is_meta(rest):
+        return Place(Part.DATASET, experiment, key=rest[0])
+    return None
+
+
+def _place_of(
+    experiment: str, owner: str, rest: tuple[str, ...], meta: Part, parts: Mapping[str, Part]
+) -> Place | None:
+    if rest == (_META,):
+        return Place(meta, experiment, owner)
+    if len(rest) < 2 or rest[0] not in parts:
         return None
-    return Place(part, experiment, run, "/".join(rest[1:]))
+    return Place(parts[rest[0]], experiment, owner, "/".join(rest[1:]))
+
+
+def _is_meta(rest: tuple[str, ...]) -> bool:
+    return len(rest) == 2 and rest[1] == _META
 
 
 def read_text(content: bytes) -> str:
@@ -121,32 +152,32 @@ def read_text(content: bytes) -> str:
 
 def read_run_meta(content: bytes) -> RunMeta | None:
     """A run's meta.yaml, or None when it names no usable run id; senseless fields fall back to MLflow's defaults."""
-    meta = _yaml_mapping(content)
-    run_uuid = _text(meta.get("run_uuid")) or _text(meta.get("run_id")) or ""
-    if not _RUN_ID.fullmatch(run_uuid):
+    meta = read_mapping(content)
+    run_uuid = to_text(meta.get("run_uuid")) or to_text(meta.get("run_id")) or ""
+    if not ID.fullmatch(run_uuid):
         return None
     status = meta.get("status", 1)
     status = _STATUS_NUMBERS.get(status, "RUNNING") if isinstance(status, int) else status
     return RunMeta(
         run_uuid=run_uuid,
-        name=_text(meta.get("run_name")) or _text(meta.get("name")),
-        source_type=_one_of(meta.get("source_type"), _SOURCE_TYPES, "LOCAL"),
-        source_name=_text(meta.get("source_name")) or "",
-        entry_point_name=_text(meta.get("entry_point_name")) or "",
-        user_id=_text(meta.get("user_id")),
-        status=_one_of(status, frozenset(_STATUS_NUMBERS.values()), "RUNNING"),
-        start_time=_integer(meta.get("start_time")),
-        end_time=_integer(meta.get("end_time")),
-        deleted_time=_integer(meta.get("deleted_time")),
-        source_version=_text(meta.get("source_version")) or "",
-        lifecycle_stage=_one_of(meta.get("lifecycle_stage"), frozenset({"active", "deleted"}), "active"),
+        name=to_text(meta.get("run_name")) or to_text(meta.get("name")),
+        source_type=one_of(meta.get("source_type"), _SOURCE_TYPES, "LOCAL"),
+        source_name=_text_or_null(meta, "source_name"),
+        entry_point_name=_text_or_null(meta, "entry_point_name"),
+        user_id=to_text(meta.get("user_id")),
+        status=one_of(status, frozenset(_STATUS_NUMBERS.values()), "RUNNING"),
+        start_time=to_integer(meta.get("start_time")),
+        end_time=to_integer(meta.get("end_time")),
+        deleted_time=to_integer(meta.get("deleted_time")),
+        source_version=_text_or_null(meta, "source_version"),
+        lifecycle_stage=one_of(meta.get("lifecycle_stage"), frozenset({"active", "deleted"}), "active"),
     )
 
 
 def read_experiment_times(content: bytes) -> tuple[int | None, int | None]:
     """Creation and last update of an experiment, in milliseconds since 1970, from its meta.yaml."""
-    meta = _yaml_mapping(content)
-    return _integer(meta.get("creation_time")), _integer(meta.get("last_update_time"))
+    meta = read_mapping(content)
+    return to_integer(meta.get("creation_time")), to_integer(meta.get("last_update_time"))
 
 
 def read_metric(content: BinaryIO) -> Iterator[MetricPoint | None]:
@@ -155,12 +186,39 @@ def read_metric(content: BinaryIO) -> Iterator[MetricPoint | None]:
     A line is `timestamp value [step …]`. MLflow ends every line with a line feed, so a last line without one was cut
     while it was written: its number may lack digits, and it counts as damaged.
     """
-    while line := content.readline(_MAX_LINE):
-        yield _metric_point(line.decode("utf-8", errors="replace")) if line.endswith(b"\n") else None
+    cut, is_too_long = b"", False
+    while block := content.read(_BLOCK):
+        lines = block.split(b"\n")
+        if len(lines) > 1:
+            lines[0] = cut + lines[0]
+            cut = lines.pop()
+            if is_too_long:
+                yield None
+                del lines[0]
+            is_too_long = False
+            yield from map(_metric_point, lines)
+        else:
+            cut += block
+        if len(cut) > _MAX_LINE:
+            cut, is_too_long = b"", True
+    if cut or is_too_long:
+        yield None
 
 
-def _metric_point(line: str) -> MetricPoint | None:
-    fields = line.strip().split(" ")
+def _metric_point(line: bytes) -> MetricPoint | None:
+    try:
+        first, second, third = line.split(b" ")
+        timestamp, value, step = int(first), float(second), int(third)
+    except ValueError:
+        return _odd_point(line)
+    if abs(value) <= _MAX_FLOAT and abs(timestamp) <= MAX_INT and abs(step) <= MAX_INT:
+        return MetricPoint(timestamp, value, step, is_nan=False)
+    return _odd_point(line)
+
+
+def _odd_point(line: bytes) -> MetricPoint | None:
+    """What is not three plain numbers, in the steps that MLflow's migration takes."""
+    fields = line.decode("utf-8", errors="replace").strip().split(" ")
     if len(fields) < 2:
         return None
     try:
@@ -168,28 +226,14 @@ def _metric_point(line: str) -> MetricPoint | None:
         step = int(fields[2]) if len(fields) > 2 else 0
     except ValueError:
         return None
-    if max(abs(timestamp), abs(step)) > _MAX_INT:
+    if max(abs(timestamp), abs(step)) > MAX_INT:
         return None
     if math.isnan(value):
         return MetricPoint(timestamp, 0.0, step, is_nan=True)
     return MetricPoint(timestamp, max(-_MAX_FLOAT, min(_MAX_FLOAT, value)), step, is_nan=False)
 
 
-def _yaml_mapping(content: bytes) -> dict[Any, Any]:
-    try:
-        meta = yaml.load(content, Loader=_LOADER)  # noqa: S506 (a safe loader, in C where it was built)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return {}
-    return meta if isinstance(meta, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_INT else None
-
-
-def _one_of(value: object, known: frozenset[str], otherwise: str) -> str:
-    return value if isinstance(value, str) and value in known else otherwise
+def _text_or_null(meta: Mapping[object, object], key: str) -> str | None:
+    """Null where it is written, as releases before 1.0 do; "" where nothing is."""
+    value = meta.get(key, "")
+    return None if value is None else to_text(value) or ""

@@ -1,38 +1,57 @@
 """Turns the metrics tarballs of a task into a snapshot that an MLflow server can open.
 
-Every tarball is streamed once. The result is a pure function of the tarballs that are present: the same bytes give the
-same digest, and no clock is read. Nothing is visible before all of it is stored, and two ingests at once do no harm:
-objects are named by their digest, and whoever finds the manifest changed under his feet looks at the tarballs again.
+Every tarball is streamed once: those that come later are added as a layer (`layers`). The content is a pure function
+of the tarballs that are present: the same bytes give the same digest, and no clock is read. Nothing is visible before
+all of it is stored, and two ingests at once do no harm: objects are named by their digest, and whoever finds the
+manifest changed under his feet looks at the tarballs again.
 """
 
+import contextlib
+import gzip
 import logging
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mlflow_on_demand.errors import ManifestError, PreconditionFailed
-from mlflow_on_demand.mlflow_facts import schema_revision
+from mlflow_on_demand.errors import ManifestError, ObjectMissing, PreconditionFailed
+from mlflow_on_demand.layers import (
+    NOTHING,
+    Index,
+    NoLayer,
+    find_new,
+    join_index,
+    join_manifest,
+    make_digest,
+)
+from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
 from mlflow_on_demand.reading import READING, tell_reading
+from mlflow_on_demand.records import from_json, to_json
 from mlflow_on_demand.snapshot import (
     MANIFEST,
+    Layer,
     Manifest,
     Objective,
+    ObjectRef,
     Source,
     find_manifest,
     open_snapshot_store,
     publish_manifest,
     publish_object,
+    refer,
 )
-from mlflow_on_demand.snapshot_build import SnapshotBuild
+from mlflow_on_demand.snapshot_build import Built, SnapshotBuild
 from mlflow_on_demand.store import Store, StoredObject
 from mlflow_on_demand.stores import open_store, split_uri
+from mlflow_on_demand.summary import make_summary
 from mlflow_on_demand.tarballs import TarballName, parse_tarball_name
 from mlflow_on_demand.unpack import Limits
 
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
+_TOLD_EVERY = 500
 
 
 @dataclass(frozen=True)
@@ -57,7 +76,7 @@ class IngestResult:
     manifest: Manifest
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Tarball:
     """One tarball to read, and where it lies; the order is that of ingest."""
 
@@ -114,22 +133,96 @@ def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
         _log.info("nothing new to ingest", extra=facts)
         return IngestResult(changed=False, manifest=present)
     _log.info("ingest begins", extra=facts)
-    with tempfile.TemporaryDirectory(prefix="ingest-", dir=request.work_dir) as scratch:
-        build = SnapshotBuild(request.jeditaskid, Path(scratch), request.limits)
-        try:
-            for tarball in tarballs if present else tell_reading(target, tarballs):
-                with tarball.store.open(tarball.key) as stream:
-                    build.add_tarball(tarball.name, stream)
-            built = build.finish(sources, request.objective)
-        finally:
-            build.close()
-        for ref, path in built.files:
-            publish_object(target, ref, path)
-        publish_manifest(target, built.manifest, etag)
+    manifest = _add_layer(request, target, present, tarballs) if present is not None else None
+    if manifest is None:
+        manifest = _publish_anew(request, target, tarballs, is_first=present is None)
+    publish_manifest(target, manifest, etag)
     if present is None:
         target.delete(READING)
-    _log.info("snapshot published", extra={**facts, **_outcome(built.manifest)})
-    return IngestResult(changed=True, manifest=built.manifest)
+    _log.info("snapshot published", extra={**facts, **_outcome(manifest)})
+    return IngestResult(changed=True, manifest=manifest)
+
+
+def _add_layer(
+    request: IngestRequest, target: Store, present: Manifest, tarballs: tuple[Tarball, ...]
+) -> Manifest | None:
+    """Publish the objects of a layer with what is new; None when the snapshot must be made anew."""
+    sources = tuple(tarball.source for tarball in tarballs)
+    new = find_new(present, sources, request.objective, mlflow_version())
+    if new is None or present.index is None:
+        return None
+    try:
+        known = _read_index(target, present.index)
+        with _building(request, known) as build:
+            built = _read(build, [one for one in tarballs if one.source in new], request.objective)
+            index = join_index(request.objective, known, built.index)
+            best = index.best[0].run if index.best else None
+            layer = Layer(
+                database=_publish(target, built.database, ".db.gz"),
+                bundle=_publish(target, built.bundle, ".zip") if built.has_artifacts else None,
+                tarballs=len(new),
+            )
+            joined = join_manifest(present, built.manifest, sources, best)
+            return _finish(target, replace(joined, layers=(*present.layers, layer)), index, built.database.parent)
+    except (NoLayer, ManifestError) as error:
+        _log.info("the snapshot is made anew", extra={"jeditaskid": request.jeditaskid, "reason": str(error)})
+        return None
+
+
+def _read_index(target: Store, ref: ObjectRef) -> Index:
+    try:
+        return from_json(Index, gzip.decompress(target.read(ref.name)))
+    except (ObjectMissing, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise ManifestError(f"its index cannot be read: {error}") from None
+
+
+def _publish_anew(request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], *, is_first: bool) -> Manifest:
+    with _building(request, NOTHING) as build:
+        built = _read(build, tell_reading(target, tarballs) if is_first else tarballs, request.objective)
+        manifest = replace(
+            built.manifest,
+            database=_publish(target, built.database, ".db.gz"),
+            bundle=_publish(target, built.bundle, ".zip"),
+            sources=tuple(tarball.source for tarball in tarballs),
+        )
+        return _finish(target, manifest, built.index, built.database.parent)
+
+
+@contextlib.contextmanager
+def _building(request: IngestRequest, known: Index) -> Iterator[SnapshotBuild]:
+    with tempfile.TemporaryDirectory(prefix="ingest-", dir=request.work_dir) as scratch:
+        build = SnapshotBuild(request.jeditaskid, Path(scratch), request.limits, known)
+        try:
+            yield build
+        finally:
+            build.close()
+
+
+def _read(build: SnapshotBuild, tarballs: Iterable[Tarball], objective: Objective | None) -> Built:
+    for count, tarball in enumerate(tarballs, start=1):
+        with tarball.store.open(tarball.key) as stream:
+            build.add_tarball(tarball.name, stream)
+        if count % _TOLD_EVERY == 0:
+            _log.info("tarballs read", extra={"read": count})
+    return build.finish(objective)
+
+
+def _finish(target: Store, manifest: Manifest, index: Index, scratch: Path) -> Manifest:
+    """Publish index and summary; the manifest names them then, and its digest stands for the content."""
+    (scratch / "index.json.gz").write_bytes(gzip.compress(to_json(index), 1, mtime=0))
+    (scratch / "summary.json").write_bytes(to_json(make_summary(manifest, index.best)))
+    return replace(
+        manifest,
+        digest=make_digest(manifest, index.checksum),
+        summary=_publish(target, scratch / "summary.json", ".json"),
+        index=_publish(target, scratch / "index.json.gz", ".json.gz"),
+    )
+
+
+def _publish(target: Store, path: Path, suffix: str) -> ObjectRef:
+    ref = refer(path, suffix)
+    publish_object(target, ref, path)
+    return ref
 
 
 def _present(target: Store) -> tuple[Manifest | None, str | None]:

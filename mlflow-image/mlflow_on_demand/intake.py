@@ -1,4 +1,4 @@
-"""Takes one tarball in: its runs, parameters, tags, metric points and artifacts, as one unit that counts or does not.
+"""Takes one tarball in: its runs, logged models, metric points and artifacts, as one unit that counts or does not.
 
 Reads the stream once, front to back, in whatever order the files come. Nothing of a tarball is visible in the database
 before all of it was read and found good.
@@ -6,13 +6,12 @@ before all of it was read and found good.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from mlflow_on_demand.bundle import Spool, Spooled
 from mlflow_on_demand.database import SnapshotDatabase
 from mlflow_on_demand.errors import TarballError
 from mlflow_on_demand.filestore import (
-    MetricPoint,
     Part,
     Place,
     RunMeta,
@@ -22,9 +21,24 @@ from mlflow_on_demand.filestore import (
     read_run_meta,
     read_text,
 )
+from mlflow_on_demand.lineage import (
+    Dataset,
+    Link,
+    ModelMeta,
+    ModelMetric,
+    read_dataset,
+    read_input,
+    read_model_meta,
+    read_model_metric,
+    read_output,
+)
 from mlflow_on_demand.unpack import Limits, Member, read_members
 
+Read = TypeVar("Read")
+
 _MAX_META_BYTES = 2**20
+_RUN_PARTS = frozenset({Part.META, Part.PARAM, Part.TAG, Part.METRIC, Part.ARTIFACT, Part.INPUT, Part.OUTPUT})
+_MODEL_PARTS = frozenset({Part.MODEL_META, Part.MODEL_PARAM, Part.MODEL_TAG, Part.MODEL_METRIC, Part.MODEL_ARTIFACT})
 
 
 @dataclass
@@ -36,15 +50,32 @@ class RunTaken:
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, Spooled] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
     points: int = 0
     is_deleted: bool = False
 
 
 @dataclass
+class ModelTaken:
+    """What one logged model's directory held; its artifacts are in the spool."""
+
+    meta: ModelMeta | None = None
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, list[ModelMetric]] = field(default_factory=dict)
+    artifacts: dict[str, Spooled] = field(default_factory=dict)
+
+
+@dataclass
 class TarballTaken:
-    """What one tarball held."""
+    """What one tarball held: runs and models by experiment and directory, and the paths of files that are no such
+    thing as their place says.
+    """
 
     runs: dict[tuple[str, str], RunTaken] = field(default_factory=dict)
+    models: dict[tuple[str, str], ModelTaken] = field(default_factory=dict)
+    datasets: dict[tuple[str, str], Dataset] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
     experiment_tags: dict[str, str] = field(default_factory=dict)
     created: list[int] = field(default_factory=list)
     updated: list[int] = field(default_factory=list)
@@ -83,30 +114,66 @@ class Intake:
         return taken
 
     def _take_member(self, taken: TarballTaken, place: Place, member: Member) -> None:
-        if place.part is Part.EXPERIMENT_META:
+        if place.part in _RUN_PARTS:
+            run = taken.runs.setdefault((place.experiment, place.owner), RunTaken(stage=len(taken.runs)))
+            run.is_deleted = run.is_deleted or place.is_deleted
+            self._take_of_run(taken, run, place, member)
+        elif place.part in _MODEL_PARTS:
+            model = taken.models.setdefault((place.experiment, place.owner), ModelTaken())
+            self._take_of_model(taken, model, place, member)
+        elif place.part is Part.EXPERIMENT_META:
             self._take_experiment_times(taken, member)
-            return
-        if place.part is Part.EXPERIMENT_TAG:
+        elif place.part is Part.EXPERIMENT_TAG:
             taken.experiment_tags[place.key] = read_text(self._text(member))
-            return
-        run = taken.runs.setdefault((place.experiment, place.run), RunTaken(stage=len(taken.runs)))
-        run.is_deleted = run.is_deleted or place.is_deleted
+        else:
+            dataset = self._known(taken, member, read_dataset(self._meta(member)))
+            if dataset is not None:
+                taken.datasets[place.experiment, place.key] = dataset
+
+    def _take_of_run(self, taken: TarballTaken, run: RunTaken, place: Place, member: Member) -> None:
         if place.part is Part.META:
-            run.meta = read_run_meta(self._text(member)) if member.size <= _MAX_META_BYTES else None
+            run.meta = read_run_meta(self._meta(member))
         elif place.part is Part.PARAM:
             run.params[place.key] = read_text(self._text(member))
         elif place.part is Part.TAG:
             run.tags[place.key] = read_text(self._text(member))
         elif place.part is Part.ARTIFACT:
             run.artifacts[place.key] = self._spool.add(place.key, member.content)
-        else:
-            points = _whole_points(taken, read_metric(member.content))
+        elif place.part is Part.METRIC:
+            points = _whole(taken, read_metric(member.content))
             run.points += self._database.stage_metric(run.stage, place.key, points)
+        else:
+            meta = self._meta(member)
+            link = self._known(
+                taken, member, read_input(meta) if place.part is Part.INPUT else read_output(place.key, meta)
+            )
+            run.links += [link] if link is not None else []
+
+    def _take_of_model(self, taken: TarballTaken, model: ModelTaken, place: Place, member: Member) -> None:
+        if place.part is Part.MODEL_META:
+            model.meta = read_model_meta(self._meta(member))
+        elif place.part is Part.MODEL_PARAM:
+            model.params[place.key] = read_text(self._text(member))
+        elif place.part is Part.MODEL_TAG:
+            model.tags[place.key] = read_text(self._text(member))
+        elif place.part is Part.MODEL_METRIC:
+            model.metrics[place.key] = list(_whole(taken, read_model_metric(read_text(self._text(member)))))
+        else:
+            model.artifacts[place.key] = self._spool.add(place.key, member.content)
 
     def _take_experiment_times(self, taken: TarballTaken, member: Member) -> None:
-        created, updated = read_experiment_times(self._text(member))
+        created, updated = read_experiment_times(self._meta(member))
         taken.created += [created] if created is not None else []
         taken.updated += [updated] if updated is not None else []
+
+    def _known(self, taken: TarballTaken, member: Member, read: Read | None) -> Read | None:
+        if read is None:
+            taken.unreadable.append("/".join(member.path))
+        return read
+
+    def _meta(self, member: Member) -> bytes:
+        """A meta.yaml, or nothing when it is too large to be one."""
+        return self._text(member) if member.size <= _MAX_META_BYTES else b""
 
     def _text(self, member: Member) -> bytes:
         self._text_bytes += member.size
@@ -115,9 +182,9 @@ class Intake:
         return member.content.read()
 
 
-def _whole_points(taken: TarballTaken, points: Iterator[MetricPoint | None]) -> Iterator[MetricPoint]:
-    for point in points:
-        if point is None:
+def _whole(taken: TarballTaken, lines: Iterator[Read | None]) -> Iterator[Read]:
+    for line in lines:
+        if line is None:
             taken.damaged_lines += 1
         else:
-            yield point
+            yield line

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from mlflow_on_demand.bundle import Bundle
+from mlflow_on_demand.bundle import open_bundle
 from mlflow_on_demand.mlflow_app import check_mlflow, immutable_uri
 from mlflow_on_demand.served import Served, present, seeing
 from mlflow_on_demand.snapshot import Manifest, download_database
@@ -25,7 +25,7 @@ def open_snapshot(store: Store, manifest: Manifest, scratch: Path, flask_app: Fu
     """
     database = scratch / f"snapshot-{next(_numbers)}.db"
     download_database(store, manifest, database)
-    served = Served(database, Bundle(store, manifest.bundle.name, manifest.bundle.size))
+    served = Served(database, open_bundle(store, manifest))
     app = flask_app.result()
     with seeing(served):
         check_mlflow(app, manifest)

@@ -1,11 +1,14 @@
-"""A published snapshot: one manifest that points by digest at a database, a bundle of artifacts and a summary.
+"""A published snapshot: one manifest that points by digest at a database, a bundle of artifacts and a summary; and at
+layers, each with the runs of a few tarballs that came later, so that one more costs no second look at all the others.
 
 Lies under `<snapshot store>/<jeditaskid>/<schema revision>/`. Objects are named by their sha256 and never change;
 `manifest.json` is written last and at once, so whoever reads a manifest finds all it names. Light to import: no MLflow.
 """
 
+import contextlib
 import gzip
 import hashlib
+import sqlite3
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,9 @@ from mlflow_on_demand.stores import open_store
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+# Of the artifact URIs in a snapshot's database.
+SCHEME = "panda-snapshot"
+_REPLACED = ("experiments", "experiment_tags")
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class ObjectRef:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One tarball that was read, as its store described it."""
 
@@ -39,7 +45,7 @@ class Source:
     etag: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Lost:
     """A tarball, or a part of one, that could not be used, and why in plain words: "<name> <reason>" is a sentence."""
 
@@ -86,10 +92,22 @@ class BestRun:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """Runs that came after the snapshot's database was written: a small database of them alone, whose rows belong into
+    that one, their artifacts (None: they have none), and how many tarballs this covers.
+    """
+
+    database: ObjectRef
+    bundle: ObjectRef | None
+    tarballs: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a snapshot holds.
 
-    `digest` changes exactly when the content does. `missing_serials` are the points below the highest serial that left
+    `digest` changes exactly when the content does, however many `layers` it lies in; `index` is what the next ingest
+    needs to know to add one. `missing_serials` are the points below the highest serial that left
     no tarball. `points` counts tarballs that gave a run (evaluated points of the
     search), `metric_points` the rows of MLflow's table `metrics`, `damaged_lines` the metric lines that were skipped.
     """
@@ -114,6 +132,8 @@ class Manifest:
     best: BestRun | None
     metrics: tuple[str, ...]
     params: tuple[str, ...]
+    layers: tuple[Layer, ...] = ()
+    index: ObjectRef | None = None
 
 
 @dataclass(frozen=True)
@@ -175,17 +195,21 @@ def download_database(store: Store, manifest: Manifest, target: Path) -> None:
     """Unpack the snapshot's database to `target`, which appears whole or not at all; ChecksumMismatch if it is not
     what the manifest names.
     """
-    unfinished = target.with_name(f"{target.name}.unfinished")
+    unfinished, part = (target.with_name(f"{target.name}.{suffix}") for suffix in ("unfinished", "layer"))
     try:
         _unpack(store, manifest.database, unfinished)
+        for layer in manifest.layers:
+            _unpack(store, layer.database, part)
+            _add_rows(unfinished, part)
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def _unpack(store: Store, database: ObjectRef, target: Path) -> None:
     with store.open(database.name) as source, target.open("wb") as file:
-        checked = _CheckedStream(source)
+        checked = DigestedStream(source)
         try:
             with gzip.GzipFile(fileobj=checked) as plain:  # type: ignore[call-overload]
                 while chunk := plain.read(CHUNK):
@@ -198,7 +222,24 @@ def _unpack(store: Store, database: ObjectRef, target: Path) -> None:
         raise ChecksumMismatch("the snapshot's database is not the one that its manifest names")
 
 
-class _CheckedStream:
+def _add_rows(target: Path, layer: Path) -> None:
+    """Put all rows of one database into another of the same schema. Experiments and their tags replace those that are
+    there, because a layer knows them all; of other rows with the same key the first stays.
+    """
+    with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute("ATTACH ? AS layer", (str(layer),))
+        database.execute("BEGIN")
+        tables = database.execute("SELECT name FROM layer.sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            # Most are empty, and one of them has generated columns, which cannot be written.
+            if database.execute(f'SELECT 1 FROM layer."{table}"').fetchone():  # noqa: S608 (MLflow's own names)
+                verb = "REPLACE" if table in _REPLACED else "IGNORE"
+                database.execute(f'INSERT OR {verb} INTO main."{table}" SELECT * FROM layer."{table}"')  # noqa: S608
+        database.execute("COMMIT")
+
+
+class DigestedStream:
     """A stream that takes the digest of what passes."""
 
     def __init__(self, source: BinaryIO) -> None:
@@ -206,6 +247,7 @@ class _CheckedStream:
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
+        """As the source's."""
         chunk = self._source.read(size)
         self.digest.update(chunk)
         return chunk

@@ -1,4 +1,4 @@
-"""Builds one snapshot in a scratch directory: tarballs go in, in order; its objects and its manifest come out.
+"""Builds one snapshot in a scratch directory: tarballs go in, in order; what is to be published comes out.
 
 Segments become experiments. Ids depend on names alone, so they stay the same when more tarballs arrive. When two
 tarballs bring the same run (a retried job), the better one counts: first a finished run, then the one with more points,
@@ -11,38 +11,48 @@ import logging
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from mlflow_on_demand.bundle import Spool, Spooled
-from mlflow_on_demand.database import ExperimentRow, RunRow, SnapshotDatabase
+from mlflow_on_demand.database import ModelRow, RunRow, SnapshotDatabase
 from mlflow_on_demand.errors import TarballError
 from mlflow_on_demand.filestore import RunMeta
-from mlflow_on_demand.hyperparameters import find_hyperparameters
-from mlflow_on_demand.intake import Intake, RunTaken, TarballTaken
+from mlflow_on_demand.intake import Intake, ModelTaken, RunTaken, TarballTaken
+from mlflow_on_demand.layers import NOTHING, Index, NoLayer, add_checksum
+from mlflow_on_demand.lineage import ModelMeta
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
-from mlflow_on_demand.records import to_json
-from mlflow_on_demand.snapshot import FORMAT, Experiment, Lost, Manifest, Objective, ObjectRef, Source, refer
+from mlflow_on_demand.segments import Segments
+from mlflow_on_demand.snapshot import (
+    FORMAT,
+    SCHEME,
+    DigestedStream,
+    Lost,
+    Manifest,
+    Objective,
+    ObjectRef,
+)
 from mlflow_on_demand.store import CHUNK
-from mlflow_on_demand.summary import find_best, make_summary
+from mlflow_on_demand.summary import find_best
 from mlflow_on_demand.tarballs import TarballName, missing_serials
 from mlflow_on_demand.unpack import Limits
 
 _log = logging.getLogger(__name__)
 
-SCHEME = "panda-snapshot"
-_DEFAULT_EXPERIMENT = "Default"
-_IDS_OF_A_TASK = 1_000_000
+_MODELS = "models"
 
 
 @dataclass(frozen=True)
 class Built:
-    """A snapshot ready to be published: its manifest, and its objects as local files."""
+    """What a build came to: what its manifest and index say, and its objects as local files."""
 
     manifest: Manifest
-    files: tuple[tuple[ObjectRef, Path], ...]
+    index: Index
+    database: Path
+    bundle: Path
+    has_artifacts: bool
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class _Rank:
     is_finished: bool
     points: int
@@ -53,45 +63,43 @@ class _Rank:
 class SnapshotBuild:
     """One snapshot in the making; `add_tarball` in order, then `finish`, and `close` in any case."""
 
-    def __init__(self, jeditaskid: int, scratch: Path, limits: Limits) -> None:
+    def __init__(self, jeditaskid: int, scratch: Path, limits: Limits, known: Index = NOTHING) -> None:
+        """`known` is what a snapshot holds to which this one shall be a layer."""
         self._jeditaskid = jeditaskid
+        self._known_runs = frozenset(known.runs)
+        self._checksum = "0"
         self._scratch = scratch
         self._database = SnapshotDatabase(scratch / "building.db")
         self._spool = Spool(scratch / "artifacts")
         self._intake = Intake(self._database, self._spool, limits)
         self._ranks: dict[str, _Rank] = {}
         self._artifacts: dict[str, tuple[Spooled, ...]] = {}
-        self._segments: dict[str, list[TarballTaken]] = {}
-        self._ids: dict[str, int] = {}
+        self._segments = Segments(jeditaskid, known.segments)
         self._serials: set[int] = set()
         self._lost: list[Lost] = []
         self._points = 0
         self._damaged_lines = 0
 
     def add_tarball(self, name: TarballName, stream: BinaryIO) -> None:
-        """Take one tarball in; what is wrong with it is noted, never raised."""
+        """Take one tarball in; what is wrong with it is noted, never raised. NoLayer if it cannot be a layer's."""
         self._serials.add(name.serial)
+        summed = DigestedStream(stream)
         try:
-            taken = self._intake.take(stream)
+            taken = self._intake.take(cast("BinaryIO", summed))
         except TarballError as error:
             _log.warning("tarball lost", extra={"tarball": name.name, "reason": str(error)})
             self._lost.append(Lost(name.name, str(error)))
             return
-        runs = [run for run in taken.runs.values() if run.meta is not None]
-        for (_, directory), run in sorted(taken.runs.items()):
-            if run.meta is None:
-                self._lost.append(Lost(name.name, f"holds a run without a readable meta.yaml ({directory})"))
-            else:
-                self._add_run(name, run, run.meta)
-        self._points += bool(runs)
-        self._damaged_lines += taken.damaged_lines
-        taken.runs.clear()
-        self._segments.setdefault(name.segment, []).append(taken)
-        _log.debug("tarball read", extra={"tarball": name.name, "runs": len(runs)})
+        finally:
+            read = hashlib.sha256(name.name.encode() + summed.digest.digest())
+            self._checksum = add_checksum(self._checksum, int.from_bytes(read.digest(), "big"))
+        self._add_taken(name, taken)
+        self._segments.note(name, taken)
+        _log.debug("tarball read", extra={"tarball": name.name})
 
-    def finish(self, sources: tuple[Source, ...], objective: Objective | None) -> Built:
-        """Write everything out; the manifest's digest covers the three objects."""
-        experiments = self._add_experiments(objective)
+    def finish(self, objective: Objective | None) -> Built:
+        """Write database and bundle out; the manifest names neither them nor any source yet."""
+        experiments = self._segments.add_to(self._database, objective)
         runs, points = self._database.query(
             "SELECT (SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'), (SELECT count(*) FROM metrics)"
         )[0]
@@ -106,7 +114,7 @@ class SnapshotBuild:
             database=nothing,
             bundle=nothing,
             summary=nothing,
-            sources=sources,
+            sources=(),
             lost=tuple(self._lost),
             missing_serials=missing_serials(self._serials),
             experiments=experiments,
@@ -115,109 +123,119 @@ class SnapshotBuild:
             metric_points=_whole(points),
             damaged_lines=self._damaged_lines,
             objective=objective,
-            best=best[0] if best else None,
+            best=best[0].run if best else None,
             metrics=self._names("SELECT DISTINCT key FROM latest_metrics ORDER BY key"),
             params=self._names("SELECT DISTINCT key FROM params ORDER BY key"),
         )
-        summary = make_summary(manifest, best)
-        return self._write_out(manifest, to_json(summary))
+        index = Index(tuple(sorted(self._ranks)), self._segments.found, best, self._checksum)
+        return self._write_out(manifest, index)
 
     def close(self) -> None:
         """Let go of the scratch files, which their directory's owner removes."""
         self._database.close()
         self._spool.close()
 
-    def _add_run(self, name: TarballName, run: RunTaken, meta: RunMeta) -> None:
+    def _add_taken(self, name: TarballName, taken: TarballTaken) -> None:
+        experiment_id = self._segments.experiment_id(name.segment)
+        datasets = {
+            place: self._database.add_dataset(experiment_id, dataset)
+            for place, dataset in sorted(taken.datasets.items())
+        }
+        passed_over: set[str] = set()
+        for (experiment, _), run in sorted(taken.runs.items()):
+            if run.meta is None:
+                continue
+            if not self._add_run(name, run, run.meta):
+                passed_over.add(run.meta.run_uuid)
+                continue
+            for link in run.links:
+                target = datasets.get((experiment, link.target)) if link.kind == "DATASET" else link.target
+                if target is not None:
+                    self._database.add_link(run.meta.run_uuid, replace(link, target=target))
+        for _, model in sorted(taken.models.items()):
+            if model.meta is not None and model.meta.source_run_id not in passed_over:
+                self._add_model(experiment_id, model, model.meta)
+        self._points += any(run.meta for run in taken.runs.values())
+        self._damaged_lines += taken.damaged_lines
+        runs = sorted(directory for (_, directory), run in taken.runs.items() if run.meta is None)
+        models = sorted(directory for (_, directory), model in taken.models.items() if model.meta is None)
+        self._lose(name, "holds a run without a readable meta.yaml", runs)
+        self._lose(name, "holds a logged model without a readable meta.yaml", models)
+        self._lose(name, "holds a file that cannot be read", sorted(taken.unreadable))
+
+    def _lose(self, name: TarballName, reason: str, paths: list[str]) -> None:
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        self._lost += [Lost(name.name, f"{reason} ({paths[0]}{more})")] if paths else []
+
+    def _add_run(self, name: TarballName, run: RunTaken, meta: RunMeta) -> bool:
+        """Whether the run counts: a better one of the same id may be there already."""
+        if meta.run_uuid in self._known_runs:
+            raise NoLayer(f"run {meta.run_uuid} is known")
         rank = _Rank(meta.status == "FINISHED", run.points, meta.end_time or -1, name)
         former = self._ranks.get(meta.run_uuid)
         if former is not None and former > rank:
-            return
+            return False
         self._ranks[meta.run_uuid] = rank
-        artifacts = sorted(run.artifacts.items())
         self._artifacts[meta.run_uuid] = tuple(
-            replace(spooled, name=f"{meta.run_uuid}/artifacts/{path}") for path, spooled in artifacts
+            replace(spooled, name=f"{meta.run_uuid}/artifacts/{path}")
+            for path, spooled in sorted(run.artifacts.items())
         )
         own = {"panda.jeditaskid": str(self._jeditaskid), "panda.tarball": name.name}
         segment = {"panda.segment": name.segment} if name.is_segmented else {}
         self._database.add_run(
             RunRow(
                 meta=replace(meta, lifecycle_stage="deleted") if run.is_deleted else meta,
-                experiment_id=self._experiment_id(name.segment),
+                experiment_id=self._segments.experiment_id(name.segment),
                 artifact_uri=f"{SCHEME}:/{self._jeditaskid}/{meta.run_uuid}/artifacts",
                 params=run.params,
                 tags={**run.tags, **own, **segment},
                 stage=run.stage,
             )
         )
+        return True
 
-    def _experiment_id(self, segment: str) -> int:
-        """The task's own id, or for a segment the task's id and six digits made of its name, the next free ones when
-        two names make the same.
-        """
-        if segment not in self._ids:
-            digits = int.from_bytes(hashlib.sha256(segment.encode()).digest()[:8], "big") % _IDS_OF_A_TASK
-            while segment and self._id_of(digits) in self._ids.values():
-                digits = (digits + 1) % _IDS_OF_A_TASK
-            self._ids[segment] = self._id_of(digits) if segment else self._jeditaskid
-        return self._ids[segment]
-
-    def _id_of(self, digits: int) -> int:
-        return self._jeditaskid * _IDS_OF_A_TASK + digits
-
-    def _add_experiments(self, objective: Objective | None) -> tuple[Experiment, ...]:
-        """One experiment a segment, and MLflow's experiment 0, deleted: opening a database without it would write."""
-        segments = sorted(self._segments) or [""]
-        unused = _DEFAULT_EXPERIMENT if _DEFAULT_EXPERIMENT not in segments else f"{_DEFAULT_EXPERIMENT} (MLflow)"
-        self._database.add_experiment(ExperimentRow(0, unused, f"{SCHEME}:/0", "deleted", 0, 0), {})
-        return tuple(self._add_experiment(segment, objective) for segment in segments)
-
-    def _add_experiment(self, segment: str, objective: Objective | None) -> Experiment:
-        experiment_id = self._experiment_id(segment)
-        name = segment or f"task {self._jeditaskid}"
-        created: list[int] = []
-        updated: list[int] = []
-        tags: dict[str, str] = {}
-        for taken in self._segments.get(segment, []):
-            created += taken.created
-            updated += taken.updated
-            tags |= taken.experiment_tags
-        row = ExperimentRow(
-            experiment_id=experiment_id,
-            name=name,
-            artifact_location=f"{SCHEME}:/{self._jeditaskid}/{experiment_id}",
-            lifecycle_stage="active",
-            creation_time=min(created, default=None),
-            last_update_time=max(updated, default=None),
+    def _add_model(self, experiment_id: int, model: ModelTaken, meta: ModelMeta) -> None:
+        folder = f"{_MODELS}/{meta.model_id}"
+        self._artifacts[folder] = tuple(
+            replace(spooled, name=f"{folder}/artifacts/{path}") for path, spooled in sorted(model.artifacts.items())
         )
-        self._database.add_experiment(row, tags)
-        counted = self._database.query(
-            "SELECT count(*) FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'", experiment_id
+        self._database.add_model(
+            ModelRow(
+                meta=meta,
+                experiment_id=experiment_id,
+                artifact_location=f"{SCHEME}:/{self._jeditaskid}/{folder}/artifacts",
+                params=model.params,
+                tags=model.tags,
+                metrics=model.metrics,
+            )
         )
-        runs, found = _whole(counted[0][0]), find_hyperparameters(self._database, experiment_id, objective)
-        return Experiment(str(experiment_id), name, segment, runs, found.varied, found.axes)
 
     def _names(self, sql: str) -> tuple[str, ...]:
         return tuple(str(name) for (name,) in self._database.query(sql))
 
-    def _write_out(self, manifest: Manifest, summary: bytes) -> Built:
-        plain, packed = self._scratch / "snapshot.db", self._scratch / "snapshot.db.gz"
-        bundle, summary_path = self._scratch / "bundle.zip", self._scratch / "summary.json"
+    def _write_out(self, manifest: Manifest, index: Index) -> Built:
+        plain, packed, bundle = (self._scratch / name for name in ("snapshot.db", "snapshot.db.gz", "bundle.zip"))
+        artifacts = self._kept_artifacts()
         self._database.finish(plain)
         _pack(plain, packed)
-        self._spool.write_bundle(bundle, [one for run in self._artifacts.values() for one in run])
-        summary_path.write_bytes(summary)
-        refs = (refer(packed, ".db.gz"), refer(bundle, ".zip"), refer(summary_path, ".json"))
-        digest = hashlib.sha256("".join(ref.sha256 for ref in refs).encode()).hexdigest()
-        manifest = replace(manifest, digest=digest, database=refs[0], bundle=refs[1], summary=refs[2])
-        return Built(manifest, tuple(zip(refs, (packed, bundle, summary_path), strict=True)))
+        self._spool.write_bundle(bundle, artifacts)
+        return Built(manifest, index, packed, bundle, has_artifacts=bool(artifacts))
+
+    def _kept_artifacts(self) -> list[Spooled]:
+        """Without those of models that went with a run when a better one took its place."""
+        models = {f"{_MODELS}/{model}" for model in self._names("SELECT model_id FROM logged_models")}
+        kept = models | set(self._ranks)
+        return [one for owner, artifacts in self._artifacts.items() if owner in kept for one in artifacts]
 
 
 def _pack(source: Path, target: Path) -> None:
-    """Compress without a file name or time in the header, so that the same database gives the same bytes."""
+    """Compress without a file name or time in the header, so that the same database gives the same bytes. At the lowest
+    level: the others take two to three times as long for some per cent.
+    """
     with (
         source.open("rb") as plain,
         target.open("wb") as file,
-        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0) as packed,
     ):
         shutil.copyfileobj(plain, packed, CHUNK)
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol
 CHUNK = 1024 * 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredObject:
     """What a store tells of an object: bytes, mtime in whole seconds since 1970, an etag that changes with it."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 MAX_MISSING = 1000
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class TarballName:
     """One tarball's name taken apart; its order is the order in which tarballs are ingested."""
 

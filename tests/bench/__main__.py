@@ -11,6 +11,7 @@ from pathlib import Path
 import requests
 
 from bench.figures import Figure, megabytes, seconds, write_table
+from bench.ingest import measure_ingest
 from bench.stock import find_experiments, prepare_stock, running_stock, unpack_database, until_answered
 from support.laptop import KNATIVE, Laptop, running_laptop, until
 
@@ -20,7 +21,7 @@ EVENTS, CLIENTS = 100, 8
 
 
 def main() -> None:
-    """Takes some five minutes, nearly all of it waiting for pages to fall asleep and for the alternative to start."""
+    """Takes some ten minutes, most of it waiting for pages to fall asleep and for the alternative to start."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the table into README.md")
     parser.add_argument("--samples", type=int, default=5, help="wakes and starts to measure (%(default)s)")
@@ -28,17 +29,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         state = Path(folder)
         with running_laptop(state, "--idle-window", "6s") as laptop:
-            rows = [figure.row() for figure in measure(laptop, state, options.samples)]
+            rows = [show(figure) for figure in measure(laptop, state, options.samples)]
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        rows += [show(figure) for figure in measure_ingest(prepare_stock(), Path(folder), min(3, options.samples))]
     if options.write:
         write_table("bench", rows)
 
 
 def measure(laptop: Laptop, state: Path, samples: int) -> Iterator[Figure]:
-    """Each figure as soon as it is there, shown on the terminal too."""
-    for figures in (events(laptop), clicks(laptop, state, samples)):
-        for figure in figures:
-            print(figure.row(), flush=True)
-            yield figure
+    """Each figure as soon as it is there."""
+    yield from events(laptop)
+    yield from clicks(laptop, state, samples)
+
+
+def show(figure: Figure) -> str:
+    """The figure's row, on the terminal too."""
+    row = figure.row()
+    print(row, flush=True)
+    return row
 
 
 def events(laptop: Laptop) -> Iterator[Figure]:

@@ -1,9 +1,10 @@
-"""Ingest against MLflow itself: real FileStores, MLflow's own migration, and tarballs broken in every way."""
+"""Ingest as a whole: what a snapshot says, and tarballs repeated, broken and hostile (real ones: test_vintages)."""
 
 import dataclasses
 import gzip
+import io
 import json
-import math
+import random
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from bigpanda_laptop.s3 import S3Server
+from mlflow_on_demand.bundle import open_bundle
 from mlflow_on_demand.empty_database import empty_database
 from mlflow_on_demand.ingest import IngestRequest, IngestResult, ingest_task
 from mlflow_on_demand.snapshot import BestRun, Experiment, Lost, Objective, find_manifest, open_snapshot_store
@@ -23,6 +25,7 @@ from mlflow_on_demand.unpack import Limits
 from support.hpo_files import EXPERIMENT, NOON, TASK, Point, name, pack, run_id, tarball, write_task
 
 LOSS = Objective("loss", "minimize")
+NOISE = random.Random(1).randbytes(100_000)
 
 
 def ingest(tmp_path: Path, *artifacts: str, store: str = "store", **changes: object) -> IngestResult:
@@ -43,115 +46,10 @@ def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
         return database.execute(sql).fetchall()
 
 
-# --- Equality with MLflow's own migration ---
-
-MAKE_RUNS = """
-import math, sys, warnings
-warnings.simplefilter("ignore")
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-client = MlflowClient(sys.argv[1])
-experiment = client.create_experiment("hpo", tags={"mlflow.note.content": "grüße"})
-def run(name):
-    return client.create_run(experiment, run_name=name).info.run_id
-one = run("best ☀")
-client.log_param(one, "model/depth", 3)
-client.log_param(one, "learning rate", 0.1)
-client.log_param(one, "text", "zwei\\nZeilen, ü")
-for step, value in enumerate([1.0, math.nan, math.inf, -math.inf, 0.5, 1e-300, 0.1 + 0.2]):
-    client.log_metric(one, "loss", value, timestamp=1000 + step, step=step)
-client.log_batch(one, metrics=[Metric("repeated", v, 5000 + i % 2, 7) for i, v in enumerate([3.0, 1.0, 2.0])])
-client.log_metric(one, "val/acc", 0.5, timestamp=1, step=-3)
-client.log_metric(one, "ends in NaN", 1.0, timestamp=1, step=0)
-client.log_metric(one, "ends in NaN", math.nan, timestamp=2, step=1)
-client.set_tag(one, "mlflow.user", "me")
-client.set_tag(one, "empty", "")
-client.log_text(one, "<b>plot</b>", "plots/p.html")
-client.set_terminated(one)
-two = run("failed")
-client.set_terminated(two, "FAILED")
-three = run("deleted")
-client.log_metric(three, "loss", 9.0, timestamp=1)
-client.delete_run(three)
-run("still running")
-"""
-
-TABLES = {
-    "runs": "SELECT run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time,"
-    " source_version, lifecycle_stage, deleted_time FROM runs ORDER BY 1",
-    "params": "SELECT run_uuid, key, value FROM params ORDER BY 1, 2",
-    "tags": "SELECT run_uuid, key, value FROM tags WHERE key NOT LIKE 'panda.%' ORDER BY 1, 2",
-    "metrics": "SELECT run_uuid, key, step, timestamp, value, is_nan FROM metrics ORDER BY 1, 2, 3, 4, 5",
-    "latest_metrics": "SELECT run_uuid, key, step, timestamp, value, is_nan FROM latest_metrics ORDER BY 1, 2",
-    "experiment_tags": "SELECT key, value FROM experiment_tags ORDER BY 1",
-    "revision": "SELECT version_num FROM alembic_version",
-}
-
-
-@pytest.fixture(scope="module")
-def real_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("filestore")
-    environment = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": ""}
-    subprocess.run(
-        [sys.executable, "-c", MAKE_RUNS, (folder / "mlruns").as_uri()], env=environment, check=True, cwd=folder
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def migrated(real_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "migrated.db"
-    command = ["-m", "mlflow", "migrate-filestore", "--source", str(real_store), "--target", f"sqlite:///{path}"]
-    environment = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": ""}
-    subprocess.run([sys.executable, *command], env=environment, check=True, capture_output=True)
-    return path
-
-
-@pytest.fixture(scope="module")
-def ingested(real_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tmp_path = tmp_path_factory.mktemp("ingested")
-    with tarfile.open(tmp_path / name(1), "w:gz") as archive:
-        archive.add(real_store / "mlruns", "mlruns")
-    return database_of(tmp_path, ingest(tmp_path, tmp_path.as_uri()))
-
-
-@pytest.mark.parametrize("table", TABLES)
-def test_rows_equal_those_of_mlflows_own_migration(table: str, ingested: Path, migrated: Path) -> None:
-    ours, theirs = rows(ingested, TABLES[table]), rows(migrated, TABLES[table])
-    assert ours == theirs
-    assert ours
-
-
-def test_the_schema_is_mlflows_own(ingested: Path, migrated: Path) -> None:
-    """But for the order of some constraints, which differs from one run of MLflow's migrations to the next."""
-
-    def schema(path: Path) -> list[tuple[object, ...]]:
-        found = rows(path, "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master ORDER BY 1, 2")
-        return [(*names, sorted(str(sql).replace(",", "").split())) for *names, sql in found]
-
-    assert schema(ingested) == schema(migrated)
-
-
 def test_every_process_makes_the_same_empty_database(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mlflow_on_demand.empty_database", str(tmp_path / "empty.db")]
     subprocess.run(command, env={"PATH": ""}, check=True, capture_output=True)
     assert (tmp_path / "empty.db").read_bytes() == empty_database()
-
-
-def test_no_other_table_has_rows(ingested: Path, migrated: Path) -> None:
-    def counts(path: Path) -> dict[object, object]:
-        tables = rows(path, "SELECT name FROM sqlite_master WHERE type = 'table'")
-        return {table: rows(path, f'SELECT count(*) FROM "{table}"')[0][0] for (table,) in tables}
-
-    ours, theirs = counts(ingested), counts(migrated)
-    assert {**ours, "tags": 0} == {**theirs, "tags": 0}
-
-
-def test_the_migration_reads_the_same_of_nan(ingested: Path) -> None:
-    assert rows(ingested, "SELECT value, is_nan FROM latest_metrics WHERE key = 'ends in NaN'") == [(0.0, 1)]
-    stored = {float(str(value)) for (value,) in rows(ingested, "SELECT value FROM metrics WHERE key = 'loss'")}
-    assert max(stored) == sys.float_info.max
-    assert all(math.isfinite(value) for value in stored)
 
 
 # --- What a snapshot says ---
@@ -259,6 +157,107 @@ def test_a_broken_tarball_is_lost_and_the_rest_is_not(tmp_path: Path) -> None:
     same = ingest(tmp_path, write_task(tmp_path / "v", without), store="same")
     assert same.manifest.database == alone.manifest.database
     assert same.manifest.bundle == alone.manifest.bundle
+
+
+def special(kind: bytes, target: str = "") -> bytes:
+    """A good run, and beside it something that is no file."""
+    info = tarfile.TarInfo(f"mlruns/1/{run_id(9)}/artifacts/x")
+    info.type, info.linkname = kind, target
+    return pack(EXPERIMENT | Point(run_id(9)).files(), info)
+
+
+def beside(path: str, content: bytes = b"") -> bytes:
+    return pack(EXPERIMENT | Point(run_id(9)).files() | {path: content})
+
+
+SMALL = Limits(max_bytes=40_000_000, max_members=50, max_ratio=20)
+HOSTILE = {
+    "symlink": (special(tarfile.SYMTYPE, "/etc/passwd"), "holds a link"),
+    "hard link": (special(tarfile.LNKTYPE, "mlruns/1/meta.yaml"), "holds a link"),
+    "character device": (special(tarfile.CHRTYPE), "neither a file nor a directory"),
+    "block device": (special(tarfile.BLKTYPE), "neither a file nor a directory"),
+    "pipe": (special(tarfile.FIFOTYPE), "neither a file nor a directory"),
+    "path out": (beside("mlruns/1/../../../evil"), "leads out of it"),
+    "absolute path": (beside("/etc/evil"), "leads out of it"),
+    "bomb by ratio": (beside(f"mlruns/1/{run_id(9)}/artifacts/x", b"\0" * 30_000_000), "more than 20 times its size"),
+    "bomb by bytes": (beside(f"mlruns/1/{run_id(9)}/artifacts/x", NOISE * 450), "more than 40000000 bytes"),
+    "bomb by members": (tarball(Point(run_id(9), tags={f"t{n}": "" for n in range(60)})), "more than 50 files"),
+    "cut in the middle of a run": (tarball(Point(run_id(9), artifacts={"x": NOISE}))[:50_000], "is cut short"),
+    "no run": (pack(EXPERIMENT), "holds no run"),
+    "only folders": (pack({}), "holds no run"),
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_what_is_hostile_is_lost_with_its_reason_and_the_rest_is_served(tmp_path: Path, how: str) -> None:
+    content, reason = HOSTILE[how]
+    tarballs = {name(1): tarball(Point(run_id(1))), name(2): content, name(3): tarball(Point(run_id(3)))}
+    folder = write_task(tmp_path / "in" / "t", tarballs)
+    result = ingest(tmp_path, folder, limits=SMALL)
+    manifest = result.manifest
+    assert [lost.name for lost in manifest.lost] == [name(2)]
+    assert reason in manifest.lost[0].reason
+    assert (manifest.runs, manifest.points) == (2, 2)
+    found = rows(
+        database_of(tmp_path, result), "SELECT run_uuid FROM runs UNION SELECT run_uuid FROM metrics ORDER BY 1"
+    )
+    assert found == [(run_id(1),), (run_id(3),)]
+    store = open_snapshot_store((tmp_path / "store").as_uri(), TASK, manifest.schema_revision)
+    summary = json.loads(store.read(manifest.summary.name))
+    assert (summary["lost"], summary["losses"]) == (1, [dataclasses.asdict(manifest.lost[0])])
+    assert open_bundle(store, manifest).sizes() == {}
+    assert sorted(path.name for path in tmp_path.rglob("*evil*")) == []
+
+
+def test_files_that_are_not_what_their_place_says_lose_themselves_only(tmp_path: Path) -> None:
+    files = EXPERIMENT | Point(run_id(1)).files()
+    broken = {
+        "mlruns/1/datasets/d/meta.yaml": b"{",
+        f"mlruns/1/{run_id(1)}/inputs/i/meta.yaml": b"source_type: MOON\n",
+        f"mlruns/1/{run_id(1)}/outputs/m-1/meta.yaml": b"",
+        "mlruns/1/models/m-1/meta.yaml": b"model_id: ../x\n",
+    }
+    manifest = ingest(tmp_path, write_task(tmp_path / "t", {name(1): pack(files | broken)})).manifest
+    assert manifest.lost == (
+        Lost(name(1), "holds a logged model without a readable meta.yaml (m-1)"),
+        Lost(name(1), f"holds a file that cannot be read (mlruns/1/{run_id(1)}/inputs/i/meta.yaml and 2 more)"),
+    )
+    assert (manifest.runs, manifest.metric_points) == (1, 2)
+
+
+MODEL = "mlruns/1/models/m-1"
+
+
+def with_model(point: Point, step: int) -> bytes:
+    """A run that made a model from a dataset."""
+    run = f"mlruns/1/{point.run_id}"
+    files = {
+        f"{MODEL}/meta.yaml": f"model_id: m-1\nname: net\nsource_run_id: '{point.run_id}'\nstatus: 2\n",
+        f"{MODEL}/params/depth": str(step),
+        f"{MODEL}/metrics/acc": f"{NOON} 0.5 {step} {point.run_id}\n",
+        f"{MODEL}/artifacts/MLmodel": str(step),
+        f"{run}/outputs/m-1/meta.yaml": f"step: {step}\n",
+        f"{run}/inputs/d/meta.yaml": f"source_id: d\nsource_type: DATASET\ntags:\n  step: '{step}'\n",
+        "mlruns/1/datasets/d/meta.yaml": "name: digits\ndigest: d1\nsource: s\nsource_type: local\n",
+    }
+    return pack(EXPERIMENT | point.files() | {path: text.encode() for path, text in files.items()})
+
+
+@pytest.mark.parametrize("better", [1, 2])
+def test_of_a_retried_job_the_models_and_data_are_those_of_the_better_run(tmp_path: Path, better: int) -> None:
+    worse, good = Point(run_id(1), status=1, end=None), Point(run_id(1))
+    tarballs = {name(n): with_model(good if n == better else worse, n) for n in (1, 2)}
+    result = ingest(tmp_path, write_task(tmp_path / "t", tarballs))
+    path = database_of(tmp_path, result)
+    assert rows(path, "SELECT param_value FROM logged_model_params") == [(str(better),)]
+    assert rows(path, "SELECT metric_step FROM logged_model_metrics") == [(better,)]
+    assert rows(path, "SELECT step FROM inputs WHERE source_type = 'RUN_OUTPUT'") == [(better,)]
+    assert rows(path, "SELECT value FROM input_tags") == [(str(better),)]
+    assert rows(path, "SELECT count(*) FROM datasets") == [(1,)]
+    store = open_snapshot_store((tmp_path / "store").as_uri(), TASK, result.manifest.schema_revision)
+    target = io.BytesIO()
+    open_bundle(store, result.manifest).copy("models/m-1/artifacts/MLmodel", target)
+    assert target.getvalue() == str(better).encode()
 
 
 def test_a_half_written_line_loses_itself_only(tmp_path: Path) -> None:

@@ -35,6 +35,17 @@ def test_files_come_out_under_their_normal_path() -> None:
     }
 
 
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_every_format_of_tar_is_read_as_tarfile_reads_it(form: int) -> None:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz", format=form) as archive:
+        for path in ("plain", "a/" * 60 + "long", "grün"):
+            info = tarfile.TarInfo(path)
+            info.size, info.mtime, info.uname = 1000, 1_700_000_000, "atlas"
+            archive.addfile(info, io.BytesIO(b"x" * 1000))
+    assert unpack(target.getvalue()) == dict.fromkeys(("plain", "a/" * 60 + "long", "grün"), b"x" * 1000)
+
+
 def test_content_that_nobody_reads_is_skipped() -> None:
     content = pack({"a": b"1" * 200_000, "b": b"2"})
     assert [(member.path, member.size) for member in read_members(io.BytesIO(content), Limits())] == [

@@ -1,0 +1,88 @@
+"""Ingest beside `mlflow migrate-filestore` over the same runs, and how it grows: each in a process of its own."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.figures import Figure
+from support.hpo_files import NOON, TASK, Point, name, tarball
+
+RUNS, MANY = 500, 10_000
+PARAMS, METRICS, STEPS = 10, 6, 50
+LATER = 5
+MIGRATION = "`mlflow migrate-filestore`"
+
+
+def measure_ingest(mlflow: Path, folder: Path, samples: int) -> Iterator[Figure]:
+    """Takes some three minutes, half of them for the ten thousand runs."""
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(partial(write_tarball, folder / "few"), range(1, RUNS + 1), chunksize=50))
+        list(pool.map(partial(write_tarball, folder / "later"), range(RUNS + 1, RUNS + LATER + 1)))
+        list(pool.map(partial(write_tarball, folder / "many"), range(1, MANY + 1), chunksize=50))
+    for path in (folder / "few").iterdir():
+        with tarfile.open(path) as archive:
+            archive.extractall(folder / "filestore", filter="data")
+    ours, theirs = [], []
+    for number in range(samples):
+        later = [str(folder / "later")] if number == samples - 1 else []
+        ours.append(ingest(str(folder / "few"), str(folder / f"store-{number}"), *later))
+        theirs.append(migrate(mlflow, folder / "filestore", folder / f"migrated-{number}.db"))
+    many = ingest(str(folder / "many"), str(folder / "store-many"))
+    full, work, memory = ([one[key] for one in ours] for key in ("seconds", "cpu", "megabytes"))
+    what = f"ingest of {RUNS} runs, {RUNS * METRICS * STEPS:,} points"
+    yield Figure(what, "s", full, MIGRATION, tuple(spent for spent, _ in theirs))
+    yield Figure(f"memory of the {what}", "MB", memory, MIGRATION, tuple(held for _, held in theirs))
+    # Of ours beside ours, the work is compared: the clock also counts what else the machine does.
+    yield Figure(f"ingest of one more tarball beside {RUNS}", "CPU s", ours[-1]["later"], f"all {RUNS}", tuple(work))
+    what = f"ingest of {MANY:,} runs, {MANY * METRICS * STEPS:,} points"
+    times = MANY // RUNS
+    yield Figure(what, "CPU s", [many["cpu"]], f"{times} times that of {RUNS}", tuple(times * one for one in work))
+    yield Figure(f"memory of the {what}", "MB", [many["megabytes"]], f"that of {RUNS}", tuple(memory))
+
+
+def ingest(*arguments: str) -> dict[str, Any]:
+    """What `bench.ingest_once` tells."""
+    command = [sys.executable, "-m", "bench.ingest_once", str(TASK), *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def migrate(mlflow: Path, filestore: Path, database: Path) -> tuple[float, float]:
+    """Seconds from its start to its end, and the most memory that it held, in 10^6 bytes."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [str(mlflow), "migrate-filestore", "--source", str(filestore), "--target", f"sqlite:///{database}"],
+        env={**os.environ, "MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, "the migration failed"
+    return time.perf_counter() - started, usage.ru_maxrss * 1024 / 1e6
+
+
+def write_tarball(folder: Path, number: int) -> None:
+    """The tarball of one evaluated point, the same at each call."""
+    chance = random.Random(number)
+    folder.mkdir(exist_ok=True)
+    lines = [
+        [f"{NOON + number * 1000 + step} {chance.random()} {step}\n" for step in range(STEPS)] for _ in range(METRICS)
+    ]
+    point = Point(
+        f"{chance.getrandbits(128):032x}",
+        f"run {number}",
+        params={f"param {one}": str(chance.random()) for one in range(PARAMS)},
+        tags={"mlflow.user": "pilot"},
+        metrics={f"metric {one}": "".join(points) for one, points in enumerate(lines)},
+    )
+    (folder / name(number)).write_bytes(tarball(point))
