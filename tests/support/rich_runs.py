@@ -23,7 +23,7 @@ PNG = bytes.fromhex(
 )
 FILES = {
     "plots/loss.png": PNG,
-    "plots/deep/er/curve.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>',
+    "plots/deep/er/curve.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9"/></svg>',
     "report.html": b"<h1>A page of the job's own</h1>",
     "summary.json": b'{"depth": 3, "words": "gr\xc3\xbc\xc3\x9fe"}',
     "log with space.txt": "line one of the job's log\nzwei ☀\n".encode(),

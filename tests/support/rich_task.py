@@ -1,7 +1,7 @@
 """One task with all that MLflow's pages can show, as our snapshot and as a database and folders for stock MLflow.
 
-Grid jobs' runs go the whole way: a FileStore by MLflow itself, a tarball, ingest. What ingest has no source for (models,
-datasets, traces) MLflow itself then adds to a copy of that snapshot, which is published in its place.
+Grid jobs' runs go the whole way: a FileStore by MLflow itself, a tarball, ingest. Models, datasets, traces and what
+hangs on them MLflow itself then adds to a copy of that snapshot, which is published in its place.
 """
 
 import gzip
@@ -72,7 +72,8 @@ def make_rich_task(folder: Path) -> RichTask:
     database, files = _take_out(folder, store_uri, manifest)
     printed = _run_mlflow(python, folder / "jobs", "enrich", f"sqlite:///{database}", str(files))
     _publish_again(folder, store_uri, database, files)
-    return RichTask(store_uri, database, files, json.loads(printed.splitlines()[-1]))
+    ids = json.loads(printed.splitlines()[-1])
+    return RichTask(store_uri, database, files, {**ids, "request_id": ids["trace_id"]})
 
 
 def _run_mlflow(python: Path, cwd: Path, *arguments: str) -> str:
@@ -123,7 +124,7 @@ def _rewrite(database: Path, old: str, new: str) -> None:
             for column in connection.execute(f"SELECT name, type FROM pragma_table_info('{table}')").fetchall():
                 if column[1].startswith(("VARCHAR", "TEXT")):
                     connection.execute(
-                        f"UPDATE \"{table}\" SET \"{column[0]}\" = replace(\"{column[0]}\", ?, ?)"
+                        f'UPDATE "{table}" SET "{column[0]}" = replace("{column[0]}", ?, ?)'
                         f' WHERE instr("{column[0]}", ?)',
                         (old, new, old),
                     )
