@@ -6,7 +6,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
+
+import httpx
 
 from mlflow_on_demand.readonly import API_READS, GRAPHQL, OTHER_READS
 
@@ -223,3 +226,10 @@ def _fill(text: str, ids: Mapping[str, str]) -> str:
         text = text.replace(f"<{name}>", value)
     assert "<" not in text, text
     return text
+
+
+def told(answer: httpx.Response, content: bytes) -> tuple[int, str | None, str | None, Any]:
+    """What counts in an answer: JSON by its value (MLflow's two web frameworks write it differently)."""
+    kind = answer.headers.get("content-type")
+    body = json.loads(content) if kind == "application/json" and content else content
+    return answer.status_code, kind, answer.headers.get("content-disposition"), body

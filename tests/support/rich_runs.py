@@ -1,8 +1,8 @@
 """Makes runs as a physicist's own code would, and around them all else that MLflow keeps; runs where MLflow has all of
-its dependencies, so it may import nothing of ours.
+its dependencies, so it may import nothing of ours but data.
 
-    rich_runs.py filestore <URI>                 what grid jobs leave: runs in a FileStore
-    rich_runs.py enrich <database URI> <folder>  what later releases, or a user's own code, would add to their database
+    -m support.rich_runs filestore <URI>                 what grid jobs leave: runs in a FileStore
+    -m support.rich_runs enrich <database URI> <folder>  what later releases, or a user's own code, would add
 """
 
 import json
@@ -16,21 +16,9 @@ from mlflow.entities import Metric
 from mlflow.entities.issue import IssueStatus
 from mlflow.tracking._tracking_service.utils import _get_store
 
+from support.rich_files import FILES, HOSTILE
+
 NOON = 1_795_000_000_000
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63f8cfc0f01f000501"
-    "01ff5db2c5de0000000049454e44ae426082"
-)
-FILES = {
-    "plots/loss.png": PNG,
-    "plots/deep/er/curve.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><rect width="9" height="9"/></svg>',
-    "report.html": b"<h1>A page of the job's own</h1>",
-    "summary.json": b'{"depth": 3, "words": "gr\xc3\xbc\xc3\x9fe"}',
-    "log with space.txt": "line one of the job's log\nzwei ☀\n".encode(),
-    "table.csv": b"x,y\n1,2\n",
-    "raw.bin": bytes(range(256)),
-    "empty.txt": b"",
-}
 
 
 def fill_filestore(uri: str) -> None:
@@ -72,13 +60,13 @@ def enrich(uri: str, folder: Path) -> None:
     print(json.dumps(ids))
 
 
-class _Doubles(mlflow.pyfunc.PythonModel):
+class _Doubles(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def predict(self, model_input: list[str]) -> list[str]:
         return model_input * 2
 
 
 def _add_models(client: MlflowClient, experiment_id: str, run_id: str, folder: Path) -> dict[str, str]:
-    import numpy as np
+    import numpy as np  # type: ignore[import-not-found]
 
     with mlflow.start_run(run_id=run_id):
         mlflow.log_input(mlflow.data.from_numpy(np.arange(6), name="calibration"), "training", {"kind": "numbers"})
@@ -90,6 +78,7 @@ def _add_models(client: MlflowClient, experiment_id: str, run_id: str, folder: P
         old = folder / "old" / "model.txt"
         old.parent.mkdir()
         old.write_text("a model by path")
+        (old.parent / "hostile.html").write_bytes(HOSTILE)
     client.set_terminated(run_id, end_time=NOON + 60_000)
     client.create_registered_model("net", {"team": "hpo"}, "what the task is for")
     source = client.get_logged_model(model.model_id).artifact_location

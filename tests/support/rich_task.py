@@ -35,8 +35,12 @@ from mlflow_on_demand.snapshot import (
 from support.hpo_files import TASK, name
 
 OURS = f"panda-snapshot:/{TASK}"
-_RICH_RUNS = Path(__file__).with_name("rich_runs.py")
-_ENVIRONMENT = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "PATH": os.environ["PATH"]}
+_ENVIRONMENT = {
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PATH": os.environ["PATH"],
+    "PYTHONPATH": str(Path(__file__).parents[1]),
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def make_rich_task(folder: Path) -> RichTask:
 
 
 def _run_mlflow(python: Path, cwd: Path, *arguments: str) -> str:
-    command = [str(python), "-W", "ignore", str(_RICH_RUNS), *arguments]
+    command = [str(python), "-W", "ignore", "-m", "support.rich_runs", *arguments]
     done = subprocess.run(command, env=_ENVIRONMENT, cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
