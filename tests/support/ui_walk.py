@@ -112,9 +112,12 @@ def listen(page: Page) -> Notes:
 
 
 def come_to_rest(page: Page, notes: Notes) -> None:
-    """Wait until nothing was asked for a while."""
+    """Wait until nothing was asked for a while, and all is answered."""
     quiet = 0
-    while quiet < 2:
+    for _ in range(PATIENCE_MS // _QUIET_MS):
         before = notes.count
         page.wait_for_timeout(_QUIET_MS)
         quiet = quiet + 1 if notes.count == before and not notes.under_way else 0
+        if quiet == 2:
+            return
+    raise AssertionError(f"the page does not come to rest: {[request.url for request in notes.under_way]}")
