@@ -38,6 +38,12 @@ class SnapshotArtifactRepository(ArtifactRepository):  # type: ignore[misc]
                 found[prefix.removeprefix(root) + child] = None if slash else size
         return [FileInfo(name, size is None, size) for name, size in sorted(found.items())]
 
+    def get_local_path(self, artifact_path: str) -> None:
+        """No artifact is a local file; what is not there is told at once, in the words of MLflow's local repository."""
+        name = self._prefix() + artifact_path.strip("/")
+        if not any(known == name or known.startswith(f"{name}/") for known in self._sizes()):
+            raise MlflowException(f"No such artifact: '{artifact_path}'", RESOURCE_DOES_NOT_EXIST)
+
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> NoReturn:  # noqa: ARG002 (MLflow's names)
         """Refused."""
         raise MlflowException("A snapshot cannot be changed.", PERMISSION_DENIED)

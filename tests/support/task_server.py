@@ -30,10 +30,11 @@ class TaskServer:
     process: subprocess.Popen[str]
     log: list[dict[str, Any]] = field(default_factory=list)
     port: int = 0
+    host: str = HOST
 
     @property
     def netloc(self) -> str:
-        return f"{HOST}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -65,17 +66,21 @@ class TaskServer:
 
 @contextmanager
 def serving(
-    snapshot_store: str, tmp: str, environment: Mapping[str, str] | None = None, python: str = sys.executable
+    snapshot_store: str,
+    tmp: str,
+    environment: Mapping[str, str] | None = None,
+    python: str = sys.executable,
+    host: str = HOST,
 ) -> Iterator[TaskServer]:
     """Start a server whose scratch files go below `tmp`; it has ended afterwards, and left nothing where it stood."""
-    settings = ServerSettings(TASK, snapshot_store, f"http://{HOST}:8080")
+    settings = ServerSettings(TASK, snapshot_store, f"http://{host}:8080")
     env = {**os.environ, **settings.to_env(), "PORT": "0", "TMPDIR": tmp, **(environment or {})}
     command = [python, "-m", "mlflow_on_demand.server"]
     with (
         tempfile.TemporaryDirectory() as stand,
         subprocess.Popen(command, env=env, cwd=stand, stderr=subprocess.PIPE, text=True) as process,
     ):
-        server = TaskServer(process)
+        server = TaskServer(process, host=host)
         reader = threading.Thread(target=_read_log, args=(server,), daemon=True)
         reader.start()
         try:

@@ -1,0 +1,27 @@
+"""What several modules of tests compare: made once, for it takes most of a minute."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.both_servers import PUBLIC_HOST, Both, serving_both
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    """Stock MLflow and our server over the same task."""
+    with serving_both(tmp_path_factory.mktemp("both")) as both:
+        yield both
+
+
+@pytest.fixture(scope="module")
+def task_browser() -> Iterator["Browser"]:
+    """A real browser that knows the task's host."""
+    from support.browser import open_chromium
+
+    with open_chromium(f"--host-resolver-rules=MAP {PUBLIC_HOST} 127.0.0.1") as browser:
+        yield browser
