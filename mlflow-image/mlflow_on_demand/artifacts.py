@@ -16,7 +16,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 from mlflow_on_demand.bundle import Bundle
 from mlflow_on_demand.errors import ObjectMissing, OnDemandError
-from mlflow_on_demand.served import present
+from mlflow_on_demand.served import chosen
 
 
 class SnapshotArtifactRepository(ArtifactRepository):  # type: ignore[misc]
@@ -25,7 +25,7 @@ class SnapshotArtifactRepository(ArtifactRepository):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         # Kept here, for MLflow downloads in threads that know nothing of the request.
-        self._served = present()
+        self._chosen = chosen()
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """Files and directories directly under `path`; empty for a file and for what is not there."""
@@ -72,6 +72,6 @@ class SnapshotArtifactRepository(ArtifactRepository):  # type: ignore[misc]
             raise MlflowException(f"The artifacts cannot be listed: {error}.", TEMPORARILY_UNAVAILABLE) from None
 
     def _bundle(self) -> Bundle:
-        if self._served is None:
-            raise OnDemandError("no snapshot is open in this process")
-        return self._served.bundle
+        if not self._chosen:
+            raise OnDemandError("no snapshot is open for this request")
+        return self._chosen[0].bundle

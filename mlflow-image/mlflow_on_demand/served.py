@@ -5,7 +5,7 @@ torn between two; its database goes when nobody can ask it any more. Light to im
 """
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -32,16 +32,21 @@ _present: ContextVar[list[Served] | None] = ContextVar("served", default=None)
 def seeing(served: Served) -> Iterator[None]:
     """Within it, and in threads that get a copy of its context, MLflow reads from this snapshot."""
     # A list that is emptied: an idle thread keeps the copy of its last context for as long as it likes.
-    chosen = [served]
-    token = _present.set(chosen)
+    cell = [served]
+    token = _present.set(cell)
     try:
         yield
     finally:
         _present.reset(token)
-        chosen.clear()
+        cell.clear()
+
+
+def chosen() -> Sequence[Served]:
+    """The snapshot of this request, for threads that know nothing of it: empty once the request has ended."""
+    return _present.get() or ()
 
 
 def present() -> Served | None:
     """The snapshot of this request; None where nobody chose one."""
-    chosen = _present.get()
-    return chosen[0] if chosen else None
+    found = chosen()
+    return found[0] if found else None
