@@ -56,6 +56,10 @@ test: $(READY)  ## Run all tests but those that need a cluster, against real ser
 	@tests/install-debian-packages
 	@$(BIN)/python -m pytest --ignore tests/cluster $(ARGS)
 
+.PHONY: test-image
+test-image: $(READY) image  ## Run the MLflow image's own tests inside it: its Python, its packages (ARGS="-k name" chooses)
+	@tests/in-image $(ARGS)
+
 .PHONY: e2e
 e2e: $(READY) image  ## Run the tests on the cluster of the current kubeconfig (see tests/support/real_cluster.py; ARGS="-k name" chooses)
 	@tests/install-debian-packages chromium kubectl skopeo
@@ -77,6 +81,11 @@ check: $(READY)  ## Lint, types, layers, and that every overlay renders
 bench: $(READY)  ## Measure: each figure beside its alternative in the same run
 	@tests/install-debian-packages
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+.PHONY: bench-image
+bench-image: $(READY) image  ## Measure the MLflow image's server beside stock MLflow on the same Python (needs root)
+	@tests/install-debian-packages chromium
+	@PYTHONPATH=tests $(BIN)/python -m bench.image $(ARGS)
 
 .PHONY: bench-cluster
 bench-cluster: $(READY) image  ## Measure on the cluster of the current kubeconfig, beside stock MLflow (HELLO_IMAGE: its hello-world)

@@ -168,7 +168,7 @@ class Outcome:
     type: EventType
     id: str
     time: datetime
-    data: ServiceReady | ServiceFailed | ServiceExpired | SnapshotPublished
+    data: ServiceReady | ServiceFailed | ServiceExpired | SnapshotPublished | Results
 
 
 def json_schemas() -> dict[str, Any]:

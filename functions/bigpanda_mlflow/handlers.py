@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from bigpanda_mlflow.context import Context
-from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
+from bigpanda_mlflow.errors import ClusterConflict, FunctionError, Permanent, Transient
 from bigpanda_mlflow.events import (
     Event,
     EventType,
@@ -31,6 +31,8 @@ from bigpanda_mlflow.expiry import Ending, plan_expiry
 from bigpanda_mlflow.names import page_url, service_name
 from bigpanda_mlflow.policy import check_artifacts, check_request
 from bigpanda_mlflow.sink import send
+from bigpanda_mlflow.sweeping import is_finished, is_worth_a_look, look_at_each, make_results
+from bigpanda_mlflow.taskservice import TaskService
 from bigpanda_mlflow.tombstones import Reason, Tombstone, bury, mark_announced, prune, unannounced
 from bigpanda_mlflow.visualization import Create, Keep, Refuse, Renew, plan_visualize
 from mlflow_on_demand import snapshot
@@ -41,6 +43,8 @@ ResultT = TypeVar("ResultT")
 
 _ATTEMPTS = 40
 """Eight clients that write one object at once need some ten; past this, something is wrong with the cluster."""
+_SWEEP_SECONDS = 240.0
+"""Below the timeout of its Service."""
 
 
 class Ingest(Protocol):
@@ -49,6 +53,19 @@ class Ingest(Protocol):
     def __call__(
         self, jeditaskid: int, artifacts: tuple[str, ...], objective: snapshot.Objective | None, snapshot_store: str
     ) -> snapshot.Manifest:
+        """Raises OnDemandError."""
+
+
+class FindNews(Protocol):
+    """What lies in a task's stores that its published snapshot does not know; nothing, once the task is finished."""
+
+    def __call__(
+        self,
+        jeditaskid: int,
+        artifacts: tuple[str, ...],
+        snapshot_store: str,
+        is_finished: Callable[[snapshot.Manifest | None, int], bool],
+    ) -> tuple[snapshot.Source, ...]:
         """Raises OnDemandError."""
 
 
@@ -103,6 +120,36 @@ def expire(_: Event[None], context: Context) -> None:
     _announce(context)
     retention = context.settings.tombstone_retention
     _again_on_conflict(lambda: context.cluster.change_tombstones(lambda data: prune(data, context.now(), retention)))
+
+
+def sweep(_: Event[None], context: Context, find: FindNews, seconds: float = _SWEEP_SECONDS) -> None:
+    """Tells the broker of each task that has tarballs which no ingest has seen.
+
+    A task whose store does not answer, or whose event the broker does not take, waits for the next sweep.
+    """
+    settings, now = context.settings, context.now()
+
+    def look(service: TaskService) -> None:
+        task = service.jeditaskid
+        try:
+            check_artifacts(service.artifacts, settings.artifact_stores)
+            news = find(
+                task,
+                service.artifacts,
+                settings.snapshot_store,
+                lambda manifest, published: is_finished(service, manifest, published, settings.sweep_patience, now),
+            )
+            if news:
+                send(settings, make_results(task, news, now))
+                log.info("has something new", extra={"jeditaskid": task, "tarballs": len(news)})
+        except (OnDemandError, FunctionError) as error:
+            log.warning("left for the next sweep", extra={"jeditaskid": task, "reason": str(error)})
+        except Exception:
+            log.exception("left for the next sweep", extra={"jeditaskid": task})
+
+    services = [service for service in context.cluster.task_services() if is_worth_a_look(service, now)]
+    late = look_at_each(services, look, seconds)
+    log.info("swept", extra={"tasks": len(services), "late": late})
 
 
 def ingest(event: Event[Visualize] | Event[Results], context: Context, run: Ingest) -> Outcome | None:

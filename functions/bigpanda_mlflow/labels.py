@@ -19,6 +19,8 @@ ARTIFACTS: Final = f"{PREFIX}/artifacts"
 """Annotation: a JSON list of the URIs that the newest event named."""
 OBJECTIVE: Final = f"{PREFIX}/objective"
 """Annotation: the JSON object of the newest event's objective; absent where it named none."""
+MAX_POINTS: Final = f"{PREFIX}/max-points"
+"""Annotation: how many points the newest event says the task was to evaluate; absent where it does not."""
 
 VISIBILITY: Final = "networking.knative.dev/visibility"
 MIN_SCALE: Final = "autoscaling.knative.dev/min-scale"

@@ -61,13 +61,16 @@ def make_annotations(event: Event[Visualize]) -> dict[str, str]:
     }
     if data.objective is not None:
         annotations[labels.OBJECTIVE] = data.objective.model_dump_json()
+    if data.max_points is not None:
+        annotations[labels.MAX_POINTS] = str(data.max_points)
     return annotations
 
 
 def renew_service(service: Resource, event: Event[Visualize]) -> Resource:
     """`service` as read from the cluster, with its annotations those of a newer event and nothing else changed."""
     metadata = service["metadata"]
-    kept = {key: value for key, value in metadata.get("annotations", {}).items() if key != labels.OBJECTIVE}
+    optional = {labels.OBJECTIVE, labels.MAX_POINTS}
+    kept = {key: value for key, value in metadata.get("annotations", {}).items() if key not in optional}
     return {**service, "metadata": {**metadata, "annotations": {**kept, **make_annotations(event)}}}
 
 

@@ -64,6 +64,11 @@ class Settings(BaseModel):
         alias="BIGPANDA_TOMBSTONE_RETENTION",
         description="how long an ended task is remembered; longer than any event may be retried or replayed",
     )
+    sweep_patience: Duration = Field(
+        default=timedelta(days=3),
+        alias="BIGPANDA_SWEEP_PATIENCE",
+        description="a task without new tarballs for so long counts as finished: nobody looks for more",
+    )
     ready_timeout: Duration = Field(
         default=timedelta(seconds=30),
         alias="BIGPANDA_READY_TIMEOUT",

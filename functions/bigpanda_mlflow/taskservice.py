@@ -30,6 +30,7 @@ class TaskService:
     expires_at: datetime | None
     artifacts: tuple[str, ...]
     objective: Objective | None
+    max_points: int | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def read_service(service: dict[str, Any]) -> TaskService | None:
         expires_at=_time(notes.get(labels.EXPIRES_AT)),
         artifacts=_artifacts(notes.get(labels.ARTIFACTS)),
         objective=_objective(notes.get(labels.OBJECTIVE)),
+        max_points=_points(notes.get(labels.MAX_POINTS, "")),
     )
 
 
@@ -96,3 +98,7 @@ def _objective(text: str | None) -> Objective | None:
         return None if text is None else Objective.model_validate_json(text)
     except ValueError:
         return None
+
+
+def _points(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

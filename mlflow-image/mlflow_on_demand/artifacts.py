@@ -1,12 +1,12 @@
 """Lets MLflow's own artifact handlers read from a snapshot's bundle.
 
 MLflow finds this class by the scheme `panda-snapshot:` of a run's artifact URI, through the entry point that this
-distribution declares, and makes a new one for every request: the bundle that they read is the process's own, set once
-by the server. Nothing can be written.
+distribution declares, and makes a new one for every request: the bundle is that of the snapshot which the request sees.
+Nothing can be written.
 """
 
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 from mlflow.entities import FileInfo
@@ -16,17 +16,16 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 from mlflow_on_demand.bundle import Bundle
 from mlflow_on_demand.errors import ObjectMissing, OnDemandError
-
-_served: list[Bundle] = []
-
-
-def serve_bundle(bundle: Bundle) -> None:
-    """From now on, `panda-snapshot:` URIs are answered from this bundle."""
-    _served[:] = [bundle]
+from mlflow_on_demand.served import present
 
 
 class SnapshotArtifactRepository(ArtifactRepository):  # type: ignore[misc]
     """The artifacts of one run: URI `panda-snapshot:/<jeditaskid>/<run id>/artifacts`."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        # Kept here, for MLflow downloads in threads that know nothing of the request.
+        self._served = present()
 
     def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
         """Files and directories directly under `path`; empty for a file and for what is not there."""
@@ -50,7 +49,7 @@ class SnapshotArtifactRepository(ArtifactRepository):  # type: ignore[misc]
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         try:
             with Path(local_path).open("wb") as file:
-                _bundle().copy(self._prefix() + remote_file_path.strip("/"), file)
+                self._bundle().copy(self._prefix() + remote_file_path.strip("/"), file)
         except ObjectMissing:
             raise MlflowException(f"There is no artifact '{remote_file_path}'.", RESOURCE_DOES_NOT_EXIST) from None
         except OnDemandError as error:
@@ -62,12 +61,11 @@ class SnapshotArtifactRepository(ArtifactRepository):  # type: ignore[misc]
 
     def _sizes(self) -> dict[str, int]:
         try:
-            return _bundle().sizes()
+            return self._bundle().sizes()
         except OnDemandError as error:
             raise MlflowException(f"The artifacts cannot be listed: {error}.", TEMPORARILY_UNAVAILABLE) from None
 
-
-def _bundle() -> Bundle:
-    if not _served:
-        raise OnDemandError("no snapshot is open in this process")
-    return _served[0]
+    def _bundle(self) -> Bundle:
+        if self._served is None:
+            raise OnDemandError("no snapshot is open in this process")
+        return self._served.bundle

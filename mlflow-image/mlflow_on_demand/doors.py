@@ -20,6 +20,7 @@ from mlflow_on_demand.negotiation import IDENTITY, choose_encoding
 from mlflow_on_demand.pages import words_for
 from mlflow_on_demand.readonly import CONSTANTS, Verdict, is_graphql_read, judge, refusal
 from mlflow_on_demand.request_key import make_key
+from mlflow_on_demand.served import seeing
 from mlflow_on_demand.stage import Progress, Stage, Status
 
 # Knative cuts a request off at 300 s; a wake that takes longer than this will not end well either.
@@ -144,7 +145,10 @@ class MlflowDoor:
             return {"type": "http.request", "body": body, "more_body": False}
 
         async with self._places:
-            await self._mlflow({**scope, "root_path": ""}, receive_body, send)
+            served = self._progress.status.served
+            assert served is not None  # nobody gets here before the stage is READY
+            with seeing(served):
+                await self._mlflow({**scope, "root_path": ""}, receive_body, send)
 
 
 def _replay(recorded: Answer, asked: Headers) -> Response:

@@ -11,7 +11,7 @@ import gzip
 import logging
 import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from mlflow_on_demand.layers import (
     make_digest,
 )
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
+from mlflow_on_demand.reading import READING, tell_reading
 from mlflow_on_demand.records import from_json, to_json
 from mlflow_on_demand.snapshot import (
     MANIFEST,
@@ -134,8 +135,11 @@ def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     _log.info("ingest begins", extra=facts)
     manifest = _add_layer(request, target, present, tarballs) if present is not None else None
     if manifest is None:
-        manifest = _publish_anew(request, target, tarballs)
+        told = tarballs if present else tell_reading(target, tarballs)
+        manifest = _publish_anew(request, target, tarballs, told)
     publish_manifest(target, manifest, etag)
+    if present is None:
+        target.delete(READING)
     _log.info("snapshot published", extra={**facts, **_outcome(manifest)})
     return IngestResult(changed=True, manifest=manifest)
 
@@ -173,9 +177,12 @@ def _read_index(target: Store, ref: ObjectRef) -> Index:
         raise ManifestError(f"its index cannot be read: {error}") from None
 
 
-def _publish_anew(request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...]) -> Manifest:
+def _publish_anew(
+    request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], told: Iterable[Tarball]
+) -> Manifest:
+    """Publish the objects of a whole snapshot; `told` are the tarballs, and tells how many were read meanwhile."""
     with _building(request, NOTHING) as build:
-        built = _read(build, tarballs, request.objective)
+        built = _read(build, told, request.objective)
         manifest = replace(
             built.manifest,
             database=_publish(target, built.database, ".db.gz"),
@@ -195,12 +202,12 @@ def _building(request: IngestRequest, known: Index) -> Iterator[SnapshotBuild]:
             build.close()
 
 
-def _read(build: SnapshotBuild, tarballs: Sequence[Tarball], objective: Objective | None) -> Built:
+def _read(build: SnapshotBuild, tarballs: Iterable[Tarball], objective: Objective | None) -> Built:
     for count, tarball in enumerate(tarballs, start=1):
         with tarball.store.open(tarball.key) as stream:
             build.add_tarball(tarball.name, stream)
         if count % _TOLD_EVERY == 0:
-            _log.info("tarballs read", extra={"read": count, "of": len(tarballs)})
+            _log.info("tarballs read", extra={"read": count})
     return build.finish(objective)
 
 

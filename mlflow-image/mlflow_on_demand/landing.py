@@ -75,7 +75,7 @@ def plan_landing(experiment: Experiment, objective: Objective | None) -> tuple[A
     """All but the charts' own requests; the search of runs, which says what the charts will ask, is the last."""
     ids = [experiment.id]
     newest = [{"field_name": "creation_time", "ascending": False}]
-    order = make_view(objective)
+    order = make_view(experiment, objective)
     search = {
         "experiment_ids": ids,
         "run_view_type": "ACTIVE_ONLY",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mlflow_on_demand.errors import OnDemandError
+from mlflow_on_demand.hyperparameters import Uses
 from mlflow_on_demand.snapshot import FORMAT, BestRun, Experiment, Lost, Manifest, Objective, Source
 from mlflow_on_demand.summary import Candidate, join_best
 from mlflow_on_demand.tarballs import TarballName, missing_serials, parse_tarball_name
@@ -42,6 +43,7 @@ class SegmentFound:
     created: int | None
     updated: int | None
     tags: tuple[TagFound, ...]
+    uses: Uses
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from mlflow_on_demand.errors import OnDemandError
 from mlflow_on_demand.gate import mlflow_allowed_hosts, mlflow_allowed_origins
+from mlflow_on_demand.lazy_imports import import_lazily
 from mlflow_on_demand.settings import ServerSettings
 from mlflow_on_demand.snapshot import Manifest
 
@@ -21,10 +22,10 @@ from mlflow_on_demand.snapshot import Manifest
 def make_environment(settings: ServerSettings, database: Path) -> dict[str, str]:
     """What MLflow must find in its environment when it is imported.
 
-    `immutable` lets SQLite skip its locks, which a read-only file system would refuse. The database need not be there
-    yet: MLflow opens it on the first request. Internal names are from mlflow/server/constants.py.
+    The database need not be there yet: MLflow opens it on the first request. Internal names are from
+    mlflow/server/constants.py.
     """
-    uri = f"sqlite:///file:{database}?mode=ro&immutable=1&uri=true"
+    uri = f"sqlite:///{immutable_uri(database)}&uri=true"
     return {
         "_MLFLOW_SERVER_FILE_STORE": uri,
         "_MLFLOW_SERVER_REGISTRY_STORE": uri,
@@ -39,9 +40,15 @@ def make_environment(settings: ServerSettings, database: Path) -> dict[str, str]
     }
 
 
+def immutable_uri(database: Path) -> str:
+    """SQLite's name for a file that nobody writes: it skips its locks, which a read-only file system would refuse."""
+    return f"file:{database}?mode=ro&immutable=1"
+
+
 def load_mlflow(environment: dict[str, str]) -> Any:
     """Import MLflow's server in this process, and return its Flask application."""
     os.environ.update(environment)
+    import_lazily("mlflow", eager="mlflow.protos")  # protobuf's messages register themselves
     from mlflow.server import app
 
     return app

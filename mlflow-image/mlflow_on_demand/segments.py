@@ -4,9 +4,10 @@ import hashlib
 from dataclasses import replace
 
 from mlflow_on_demand.database import ExperimentRow, SnapshotDatabase
+from mlflow_on_demand.hyperparameters import Uses, find_hyperparameters, find_uses, join_uses
 from mlflow_on_demand.intake import TarballTaken
 from mlflow_on_demand.layers import NoLayer, SegmentFound, TagFound
-from mlflow_on_demand.snapshot import SCHEME, Experiment
+from mlflow_on_demand.snapshot import SCHEME, Experiment, Objective
 from mlflow_on_demand.tarballs import TarballName, parse_tarball_name
 
 _DEFAULT_EXPERIMENT = "Default"
@@ -44,7 +45,7 @@ class Segments:
         )
 
     def _before(self, segment: str) -> SegmentFound:
-        return self._known.get(segment) or SegmentFound(segment, self.experiment_id(segment), None, None, ())
+        return self._known.get(segment) or SegmentFound(segment, self.experiment_id(segment), None, None, (), Uses())
 
     def experiment_id(self, segment: str) -> int:
         """The task's own id, or for a segment the task's id and six digits made of its name, the next free ones when
@@ -60,7 +61,7 @@ class Segments:
     def _id_of(self, digits: int) -> int:
         return self._jeditaskid * _IDS_OF_A_TASK + digits
 
-    def add_to(self, database: SnapshotDatabase) -> tuple[Experiment, ...]:
+    def add_to(self, database: SnapshotDatabase, objective: Objective | None) -> tuple[Experiment, ...]:
         """One experiment a segment, and MLflow's experiment 0, deleted: opening a database without it would write."""
         segments = sorted(self._found) or ([] if self._known else [""])
         if self._known and _DEFAULT_EXPERIMENT in segments and _DEFAULT_EXPERIMENT not in self._known:
@@ -68,9 +69,9 @@ class Segments:
         if not self._known:
             unused = _DEFAULT_EXPERIMENT if _DEFAULT_EXPERIMENT not in segments else f"{_DEFAULT_EXPERIMENT} (MLflow)"
             database.add_experiment(ExperimentRow(0, unused, f"{SCHEME}:/0", "deleted", 0, 0), {})
-        return tuple(self._add_experiment(database, segment) for segment in segments)
+        return tuple(self._add_experiment(database, segment, objective) for segment in segments)
 
-    def _add_experiment(self, database: SnapshotDatabase, segment: str) -> Experiment:
+    def _add_experiment(self, database: SnapshotDatabase, segment: str, objective: Objective | None) -> Experiment:
         found = self._found.get(segment) or self._before(segment)
         name = segment or f"task {self._jeditaskid}"
         row = ExperimentRow(
@@ -85,7 +86,10 @@ class Segments:
         counted = database.query(
             "SELECT count(*) FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'", found.experiment_id
         )
-        return Experiment(str(found.experiment_id), name, segment, int(str(counted[0][0])))
+        uses = join_uses(found.uses, find_uses(database, found.experiment_id, objective))
+        self._found[segment] = replace(found, uses=uses)
+        shown = find_hyperparameters(uses)
+        return Experiment(str(found.experiment_id), name, segment, int(str(counted[0][0])), shown.varied, shown.axes)
 
     def _order_of(self, tarball: str) -> TarballName:
         return parse_tarball_name(tarball, self._jeditaskid) or TarballName("", 0, tarball)

@@ -32,6 +32,7 @@ from mlflow_on_demand.doors import HostDoor, MlflowDoor
 from mlflow_on_demand.errors import SettingsError
 from mlflow_on_demand.first_look import make_detour, make_first_look
 from mlflow_on_demand.gate import Gate
+from mlflow_on_demand.live_look import make_live_look
 from mlflow_on_demand.logs import log_to_stderr
 from mlflow_on_demand.pages import PREPARING_PATH, STATUS_PATH, make_preparing_page, words_for
 from mlflow_on_demand.settings import ServerSettings
@@ -79,15 +80,17 @@ class TaskPages:
         return self._preparing_page()
 
     async def status(self, _: Request) -> Response:
-        """What the page that waits asks for."""
-        status = self._progress.status
-        words = {"stage": status.stage, "reason": status.reason, "words": words_for(status.stage)}
+        """What the page that waits asks for, and one that is open."""
+        # It may be this very request that woke us.
+        status = await self._progress.wait_until(_is_decided, _MANIFEST_PATIENCE)
+        words = {**status.as_json(), "words": words_for(status.stage)}
         return JSONResponse(words, headers=_UNCACHED)
 
     async def script(self, _: Request) -> Response:
         """The first look, as soon as the manifest is known; without one, the way to the page that waits."""
         status = await self._progress.wait_until(_is_decided, _MANIFEST_PATIENCE)
-        text = make_first_look(status.manifest) if status.manifest else make_detour()
+        known = status.manifest
+        text = make_first_look(known) + make_live_look(known.digest) if known else make_detour()
         return Response(text, media_type="text/javascript", headers=_UNCACHED)
 
     async def health(self, _: Request) -> Response:

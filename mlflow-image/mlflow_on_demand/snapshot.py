@@ -55,12 +55,18 @@ class Lost:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One MLflow experiment of the snapshot: `segment` is "" for a task without segments; `runs` counts active ones."""
+    """One MLflow experiment of the snapshot: `segment` is "" for a task without segments; `runs` counts active ones.
+
+    `hyperparameters` are the parameters that differ between its runs, `axes` those of them that a chart can set
+    against the objective; both are empty in snapshots that were made before there were such fields.
+    """
 
     id: str
     name: str
     segment: str
     runs: int
+    hyperparameters: tuple[str, ...] = ()
+    axes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

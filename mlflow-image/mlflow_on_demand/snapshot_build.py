@@ -99,7 +99,7 @@ class SnapshotBuild:
 
     def finish(self, objective: Objective | None) -> Built:
         """Write database and bundle out; the manifest names neither them nor any source yet."""
-        experiments = self._segments.add_to(self._database)
+        experiments = self._segments.add_to(self._database, objective)
         runs, points = self._database.query(
             "SELECT (SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'), (SELECT count(*) FROM metrics)"
         )[0]

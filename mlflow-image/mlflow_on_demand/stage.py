@@ -8,6 +8,7 @@ from enum import StrEnum
 from threading import Lock
 
 from mlflow_on_demand.answers import Answers
+from mlflow_on_demand.served import Served
 from mlflow_on_demand.snapshot import Manifest
 
 _log = logging.getLogger(__name__)
@@ -25,14 +26,15 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """A stage, why in plain words where that helps, and the manifest and its recorded answers (empty if there are
-    none) once they are known.
+    """A stage, why in plain words where that helps, the manifest and its recorded answers (empty if there are none)
+    once they are known, and, when it is READY, the open snapshot. A newer snapshot comes as a whole, by another status.
     """
 
     stage: Stage
     reason: str = ""
     manifest: Manifest | None = None
     answers: Answers | None = field(default=None, repr=False)
+    served: Served | None = None
 
     def as_json(self) -> dict[str, object]:
         """What `/health` and `/ready` say."""

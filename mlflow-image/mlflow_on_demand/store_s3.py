@@ -1,4 +1,4 @@
-"""A store in an S3 bucket, through boto3, the only module that imports it.
+"""A store in an S3 bucket, through boto3, the only module that imports it (`store_s3_light` reads without it at first).
 
 Credentials, endpoint and region come from boto3's own variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
 AWS_ENDPOINT_URL_S3, AWS_REGION). Addresses are path-style, and checksums that are no part of the old protocol stay off:
@@ -33,7 +33,8 @@ class S3Store:
     def __init__(self, bucket: str, prefix: str) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        self._client: Any = _client()
+        with _translated(""):
+            self._client: Any = _client()
 
     @property
     def uri(self) -> str:

@@ -17,9 +17,9 @@ def open_store(uri: str) -> Store:
 
         return FileStore(unquote(parts.path))
     if parts.scheme == "s3" and parts.netloc:
-        from mlflow_on_demand.store_s3 import S3Store
+        from mlflow_on_demand.store_s3_light import open_s3
 
-        return S3Store(parts.netloc, uri.split("://", 1)[1].partition("/")[2])
+        return open_s3(parts.netloc, uri.split("://", 1)[1].partition("/")[2])
     raise StoreUriError(
         f"no store answers to the scheme of '{parts.scheme}:…'; use s3://bucket/prefix or file:///directory"
     )

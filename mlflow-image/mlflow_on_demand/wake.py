@@ -4,8 +4,10 @@ Two threads of one Python get in each other's way, so the import lets the other 
 answers first: a page is painted from these, and MLflow is there no later for it.
 Nothing here blocks the event loop. A snapshot that is not there yet is looked for every couple of seconds; a store
 that does not answer is asked again; a broken snapshot is told, and looked at again in case a new one replaces it.
+Awake, the same thread looks for newer ones.
 """
 
+import gc
 import logging
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -13,13 +15,15 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from mlflow_on_demand.answers import Answers, find_answers
-from mlflow_on_demand.bundle import open_bundle
+from mlflow_on_demand.answers import find_answers
 from mlflow_on_demand.errors import OnDemandError
-from mlflow_on_demand.mlflow_app import check_mlflow, load_mlflow, make_environment
+from mlflow_on_demand.mlflow_app import load_mlflow, make_environment
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
+from mlflow_on_demand.opening import follow_requests, open_snapshot
+from mlflow_on_demand.reading import find_reading
+from mlflow_on_demand.refresh import Refresh
 from mlflow_on_demand.settings import ServerSettings
-from mlflow_on_demand.snapshot import Manifest, download_database, find_manifest, open_snapshot_store
+from mlflow_on_demand.snapshot import Manifest, find_manifest, open_snapshot_store
 from mlflow_on_demand.stage import Progress, Stage, Status
 from mlflow_on_demand.store import Store
 
@@ -50,14 +54,15 @@ class Wake:
         """Look for nothing any more."""
         self.stopping.set()
 
-    @property
-    def _database(self) -> Path:
-        return self.scratch / "snapshot.db"
-
     def _import_mlflow(self) -> None:
         self.looked.wait(_HEAD_START)
+        # What MLflow makes of itself stays for the life of the process: to look for garbage in it is a sixth of a wake.
+        gc.disable()
         try:
-            self.flask_app.set_result(load_mlflow(make_environment(self.settings, self._database)))
+            # Every request brings its own database: there is none at the place that MLflow is told.
+            app = load_mlflow(make_environment(self.settings, self.scratch / "none.db"))
+            follow_requests()
+            self.flask_app.set_result(app)
         except Exception as error:
             _log.exception("MLflow cannot be imported")
             self.flask_app.set_exception(error)
@@ -77,14 +82,21 @@ class Wake:
                     Status(Stage.FAILED, "Something went wrong while MLflow was started; its log says what.")
                 )
             self.looked.set()
+            gc.enable()
             self.stopping.wait(LOOK_AGAIN)
+        if not self.stopping.is_set():
+            Refresh(self._store(), self.scratch, self.progress, self.flask_app).run(self.stopping)
+
+    def _store(self) -> Store:
+        return open_snapshot_store(self.settings.snapshot_store, self.settings.jeditaskid, schema_revision())
 
     def _open_once(self) -> None:
-        settings = self.settings
-        store = open_snapshot_store(settings.snapshot_store, settings.jeditaskid, schema_revision())
+        store = self._store()
         found = find_manifest(store)
         if found is None:
-            self.progress.set(Status(Stage.WAITING))
+            reading = find_reading(store)
+            reason = f"{reading.read} of {reading.tarballs} tarballs are read." if reading else ""
+            self.progress.set(Status(Stage.WAITING, reason))
             return
         manifest, _ = found
         if manifest.runs == 0:
@@ -98,16 +110,9 @@ class Wake:
             answers = find_answers(store, manifest, mlflow_version()) or {}
             self.progress.set(Status(Stage.LOADING, manifest=manifest, answers=answers))
         self.looked.set()
-        download_database(store, manifest, self._database)
-        self._serve(store, manifest, answers)
-
-    def _serve(self, store: Store, manifest: Manifest, answers: Answers) -> None:
-        app = self.flask_app.result()
-        from mlflow_on_demand.artifacts import serve_bundle
-
-        serve_bundle(open_bundle(store, manifest))
-        check_mlflow(app, manifest)
-        self.progress.set(Status(Stage.READY, manifest=manifest, answers=answers))
+        served = open_snapshot(store, manifest, self.scratch, self.flask_app)
+        gc.freeze()
+        self.progress.set(Status(Stage.READY, manifest=manifest, answers=answers, served=served))
 
 
 def _no_runs(manifest: Manifest) -> str:

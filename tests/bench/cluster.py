@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench.cluster_figures import Bench
+from bench.cluster_figures import BURST, Bench
 from bench.contenders import SPACE, apply_contenders
 from bench.figures import write_table
 from bench.stock import find_experiments
@@ -37,7 +37,7 @@ def main() -> None:
     hello = os.environ.get("HELLO_IMAGE") or "ghcr.io/knative/helloworld-go:latest"
     with (
         tempfile.TemporaryDirectory() as folder,
-        s3_in_cluster(images["s3"]) as stores,
+        s3_in_cluster(images["s3"], (TASK, *BURST)) as stores,
         deployed(target, Images(images["functions"], images["mlflow"]), stores, Path(folder)) as platform,
         temporary_namespace(SPACE),
     ):

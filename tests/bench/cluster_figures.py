@@ -11,6 +11,7 @@ import requests
 
 from bench.contenders import DEFAULT, HELLO, OURS, SPACE, TUNED, Contender, make_service, memory_of, pods_of
 from bench.figures import Figure, seconds
+from bigpanda_laptop.deploy import METRICS
 from bigpanda_laptop.sample import TASK
 from support.laptop import until
 from support.real_cluster import apply, kubectl
@@ -19,7 +20,8 @@ from support.real_platform import Platform
 RUNS = "/ajax-api/2.0/mlflow/runs/search"
 PATIENCE = 290.0
 ASLEEP_SECONDS = 180.0
-BURST = 50
+BURST = range(2000, 2050)
+"""Tasks that each have the sample's tarballs."""
 
 
 class Bench:
@@ -62,22 +64,21 @@ class Bench:
         ours, bare = [], []
         self._until_asleep(OURS, TUNED, DEFAULT, HELLO)
         for number in range(samples):
-            ours.append(seconds(partial(self._visualize, 1000 + number, artifacts=["s3://panda/none/"])))
+            ours.append(seconds(partial(self._visualize, 1000 + number, artifacts=[f"s3://{METRICS}/none/"])))
             bare.append(seconds(partial(self._make_hello, f"ready-{number}")))
             self._until_asleep(Contender(f"ready-{number}", SPACE, ""))
         yield Figure("event at `front` → `service.ready`", "s", ours, "a hello-world, created → Ready", tuple(bare))
 
     def _burst(self) -> Iterator[Figure]:
-        tasks = [2000 + number for number in range(BURST)]
-        made = [seconds(partial(self._visualize, task)) for task in tasks]
-        yield Figure(f"event at `front` → `service.ready`, {BURST} new tasks one after the other", "s", made)
+        made = [seconds(partial(self._visualize, task, artifacts=[f"s3://{METRICS}/{task}/"])) for task in BURST]
+        yield Figure(f"event at `front` → `service.ready`, {len(BURST)} new tasks one after the other", "s", made)
         # A page without a snapshot would only say that it waits: all are made once `ingest` sleeps again.
         until(lambda: not self._platform.pods("ingest"), 10 * ASLEEP_SECONDS, "all tarballs are ingested")
         until(lambda: not self._pods_of_tasks(), ASLEEP_SECONDS, "all tasks sleep")
-        with ThreadPoolExecutor(BURST) as clients:
-            clicked = list(clients.map(lambda task: self._click(Contender(f"task-{task}", OURS.namespace, "")), tasks))
-        yield Figure(f"{BURST} sleeping pages clicked at once → HTML", "s", [a for a, _ in clicked])
-        yield Figure(f"{BURST} sleeping pages clicked at once → first `runs/search`", "s", [b for _, b in clicked])
+        with ThreadPoolExecutor(len(BURST)) as clients:
+            clicked = list(clients.map(lambda task: self._click(Contender(f"task-{task}", OURS.namespace, "")), BURST))
+        yield Figure(f"{len(BURST)} sleeping pages clicked at once → HTML", "s", [a for a, _ in clicked])
+        yield Figure(f"{len(BURST)} sleeping pages clicked at once → first `runs/search`", "s", [b for _, b in clicked])
 
     def _visualize(self, task: int, **changes: Any) -> None:
         answer = self._platform.send("wait=60", jeditaskid=task, **changes)

@@ -33,7 +33,7 @@ def test_the_audience_of_the_tokens_is_the_brokers(broker: Broker) -> None:
     assert broker.status("brokers", "default")["address"]["audience"] == broker.audience
 
 
-@pytest.mark.parametrize("function", ["front", "expire"])
+@pytest.mark.parametrize("function", ["front", "expire", "sweep"])
 def test_who_posts_by_itself_is_let_in(broker: Broker, function: str) -> None:
     assert broker.post(broker.token(function)) == ""
 
@@ -69,7 +69,7 @@ def test_a_token_for_somebody_else_or_of_somebody_else_is_refused(
     assert said == f"the broker answered {status}: it does not take the token of {broker.file}"
 
 
-@pytest.mark.parametrize("function", ["front", "expire"])
+@pytest.mark.parametrize("function", ["front", "expire", "sweep"])
 def test_knative_takes_a_function_with_such_a_token(broker: Broker, function: str) -> None:
     (service,) = moved([functions(broker.objects)[function]], broker.namespace, ["Service"])
     serving = {"group": "serving.knative.dev", "version": "v1", "plural": "services"}

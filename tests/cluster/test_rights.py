@@ -48,6 +48,7 @@ TABLE: dict[tuple[str, str, str], frozenset[str]] = {
     ("expire", "services", "delete"): frozenset({"time is over", "a deletion was cut short"}),
     ("expire", "configmaps", "get"): ALL,
     ("expire", "configmaps", "update"): frozenset({"time is over", "a deletion was cut short", "a tombstone is old"}),
+    ("sweep", "services", "list"): ALL,
     ("ingest", "services", "get"): ALL,
     ("ingest", "configmaps", "get"): ALL,
 }

@@ -14,6 +14,7 @@ import requests
 from playwright.sync_api import Page
 
 from bigpanda_laptop.deploy import NAMESPACE
+from mlflow_on_demand.live_look import PATIENCE_SECONDS
 from support.browser import open_chromium
 from support.laptop import expires_at, until
 from support.real_cluster import kubectl
@@ -30,7 +31,9 @@ ASLEEP_SECONDS = 180.0
 def tab(platform: Platform) -> Iterator[Page]:
     """One physicist's tab, open through the whole story."""
     with open_chromium(f"--host-resolver-rules={platform.target.resolver_rule}") as browser:
-        yield browser.new_context(viewport=VIEWPORT).new_page()
+        page = browser.new_context(viewport=VIEWPORT).new_page()
+        page.clock.install()
+        yield page
 
 
 def fall_asleep(platform: Platform, service: str = TASK) -> None:
@@ -82,6 +85,7 @@ def test_a_page_whose_pod_is_killed_is_back_at_the_next_click(platform: Platform
 
 
 def test_with_its_tab_left_open_it_sleeps_and_stays_asleep(platform: Platform, tab: Page) -> None:
+    tab.clock.fast_forward((PATIENCE_SECONDS + 1) * 1000)  # for so long it looks for new runs
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     fall_asleep(platform)

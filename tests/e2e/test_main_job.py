@@ -12,20 +12,32 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from bigpanda_laptop.deploy import METRICS
+from mlflow_on_demand.live_look import PATIENCE_SECONDS
+from support import hpo_files
 from support.laptop import NAMESPACE, Laptop, expires_at, printed_url, running_laptop, until
 from support.need import lacking
-from support.runs_page import VIEWPORT, assert_shows_runs
+from support.runs_page import VIEWPORT, assert_shows_runs, run_names
 
 TASK = "task-30456789"
 WINDOW = "6s"
 ASLEEP_SECONDS = 90.0
+LIVE_MS = 240_000
 
 
 @pytest.fixture(scope="module")
-def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    with running_laptop(tmp_path_factory.mktemp("state"), "--idle-window", WINDOW) as platform:
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def laptop(state: Path) -> Iterator[Laptop]:
+    with running_laptop(state, "--idle-window", WINDOW) as platform:
         platform.custom.patch_namespaced_custom_object(
             "sources.knative.dev", "v1", NAMESPACE, "pingsources", "expire", {"spec": {"schedule": "* * * * *"}}
+        )
+        platform.custom.patch_namespaced_custom_object(
+            "sources.knative.dev", "v1", NAMESPACE, "pingsources", "sweep", {"spec": {"schedule": "* * * * *"}}
         )
         yield platform
 
@@ -34,7 +46,9 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
 def tab(chromium: Browser, laptop: Laptop) -> Iterator[Page]:
     """One physicist's tab, open through the whole story."""
     context = chromium.new_context(viewport=VIEWPORT)
-    yield context.new_page()
+    page = context.new_page()
+    page.clock.install()
+    yield page
     context.close()
 
 
@@ -68,6 +82,7 @@ def test_the_printed_event_and_kubeconfig_work_as_they_stand(laptop: Laptop) -> 
 
 
 def test_with_its_tab_left_open_it_sleeps_and_stays_asleep(laptop: Laptop, tab: Page) -> None:
+    tab.clock.fast_forward((PATIENCE_SECONDS + 1) * 1000)  # for so long it looks for new runs
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     until(lambda: laptop.is_asleep(TASK), ASLEEP_SECONDS, "no process of the page is left")
@@ -81,6 +96,13 @@ def test_the_open_tab_wakes_it_again(laptop: Laptop, tab: Page) -> None:
     tab.reload()
     tab.wait_for_url("**/runs*", timeout=90_000)
     assert not laptop.is_asleep(TASK)
+
+
+def test_a_new_tarball_appears_on_the_open_page_though_nobody_says_so(laptop: Laptop, tab: Page, state: Path) -> None:
+    tarball_name = f"digits_0_4.{hpo_files.TASK}.metrics.000050.tgz"
+    hpo_files.write_task(state, {tarball_name: hpo_files.tarball(hpo_files.Point(hpo_files.run_id(1), "late-comer"))})
+    (state / tarball_name).rename(state / "s3" / METRICS / str(hpo_files.TASK) / tarball_name)
+    tab.get_by_text(f"{len(run_names('digits_0_4')) + 1} matching runs").wait_for(timeout=LIVE_MS)
 
 
 def test_asking_again_extends_it_without_a_new_revision(laptop: Laptop) -> None:

@@ -10,11 +10,11 @@ from bigpanda_mlflow.resources import make_service
 from bigpanda_mlflow.taskservice import Readiness, TaskService, read_readiness, read_service
 from support.builders import NOW, SETTINGS, TASK, hours, stored, visualize_event
 
-NOTES = (labels.EXPIRES_AT, labels.EVENT_TIME, labels.EVENT_ID, labels.ARTIFACTS, labels.OBJECTIVE)
+NOTES = (labels.EXPIRES_AT, labels.EVENT_TIME, labels.EVENT_ID, labels.ARTIFACTS, labels.OBJECTIVE, labels.MAX_POINTS)
 
 
 def test_what_was_written_is_read_back() -> None:
-    event = visualize_event(objective={"metric": "loss", "direction": "maximize"})
+    event = visualize_event(objective={"metric": "loss", "direction": "maximize"}, max_points=48)
     assert read_service(stored(make_service(event, SETTINGS), "u1", "7")) == TaskService(
         name="task-30456789",
         jeditaskid=TASK,
@@ -24,6 +24,7 @@ def test_what_was_written_is_read_back() -> None:
         expires_at=NOW + hours(24),
         artifacts=event.data.artifacts,
         objective=Objective(metric="loss", direction="maximize"),
+        max_points=48,
     )
 
 

@@ -55,6 +55,12 @@ def test_no_image_runs_as_root_or_names_a_port_of_its_own(target: str) -> None:
     assert stage(target)["EXPOSE"] == "8080"
 
 
+def test_each_image_says_its_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    said = re.findall(r'image\.version="(.*?)"', (IMAGE / "Containerfile").read_text())
+    assert said == [version] * len(TARGETS)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_laptop_starts_what_the_image_starts(target: str) -> None:
     laptop = tomllib.loads((KNATIVE / "laptop" / "images.toml").read_text())[f"bigpanda-mlflow/{target}"]

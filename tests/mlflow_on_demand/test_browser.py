@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
-from mlflow_on_demand.mlflow_facts import ui_dir
-from mlflow_on_demand.snapshot import Objective
+from mlflow_on_demand.mlflow_facts import schema_revision, ui_dir
+from mlflow_on_demand.pages import STATUS_PATH
+from mlflow_on_demand.reading import tell_reading
+from mlflow_on_demand.snapshot import Objective, open_snapshot_store
 from mlflow_on_demand.ui_pack import UiPack
 from support.hpo_files import NOON, TASK, Point, name, run_id, tarball, write_task
 from support.packed_ui import make_packed_environment
@@ -58,7 +60,7 @@ def page(chromium: "Browser") -> Iterator["Page"]:
 
 
 def run_names(page: "Page") -> list[str]:
-    links = page.locator('a[href*="/runs/"]')
+    links = page.locator('[role="grid"] a[href*="/runs/"]')
     links.first.wait_for(timeout=PAINTED_MS)
     found = [text.strip() for text in links.all_inner_texts()]
     return [text for text in found if text in LOSSES]
@@ -92,8 +94,9 @@ def test_the_first_look_is_runs_and_charts_best_first(server: TaskServer, page: 
     assert f"#/experiments/{TASK}/runs" in page.url
 
 
-def test_an_open_tab_left_alone_asks_for_nothing(server: TaskServer, page: "Page") -> None:
-    assert ask_after_landing(page, server.url) == []
+def test_an_open_tab_left_alone_asks_mlflow_for_nothing(server: TaskServer, page: "Page") -> None:
+    """What else it asks, and when it stops: see test_live_look.py."""
+    assert [url for url in ask_after_landing(page, server.url) if not url.endswith(STATUS_PATH)] == []
 
 
 def test_the_clock_of_that_test_would_have_shown_a_refresh(server: TaskServer, page: "Page") -> None:
@@ -116,6 +119,12 @@ def test_the_waiting_page_turns_into_mlflow_by_itself(page: "Page", tmp_path: Pa
         server.wait_for("waiting_for_snapshot")
         page.goto(server.url)
         page.get_by_text("turns into MLflow by itself").wait_for()
+        # As far as an ingest has come that reads no further yet.
+        taking = tell_reading(
+            open_snapshot_store((tmp_path / "store").as_uri(), TASK, schema_revision()), tuple(range(47))
+        )
+        assert [next(taking) for _ in range(40)][-1] == 39
+        page.get_by_text("39 of 47 tarballs are read.").wait_for()
         publish(tmp_path)
         assert run_names(page) == ["best", "middling", "worst"]
 

@@ -70,8 +70,8 @@ def test_a_segmented_task(tmp_path: Path) -> None:
     manifest = result.manifest
     assert result.changed
     assert manifest.experiments == (
-        Experiment("30456789550211", "calo", "calo", 1),
-        Experiment("30456789306324", "muon", "muon", 1),
+        Experiment("30456789550211", "calo", "calo", 1, ("lr",)),
+        Experiment("30456789306324", "muon", "muon", 1, ("lr",)),
     )
     assert (manifest.runs, manifest.points, manifest.metric_points, manifest.lost) == (2, 3, 5, ())
     assert manifest.missing_serials == (3,)
@@ -100,7 +100,7 @@ def test_a_segmented_task(tmp_path: Path) -> None:
 
 def test_a_task_without_segments_is_one_experiment_named_after_it(tmp_path: Path) -> None:
     folder = write_task(tmp_path / "t", {name(1): tarball(Point(run_id(1)))})
-    assert ingest(tmp_path, folder).manifest.experiments == (Experiment(str(TASK), f"task {TASK}", "", 1),)
+    assert ingest(tmp_path, folder).manifest.experiments == (Experiment(str(TASK), f"task {TASK}", "", 1, ("lr",)),)
 
 
 def test_a_segment_may_be_called_like_mlflows_own_experiment(tmp_path: Path) -> None:

@@ -190,6 +190,14 @@ def test_before_and_after_a_snapshot_and_the_end(tmp_path: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
+def test_the_question_that_wakes_it_is_answered_with_the_snapshot(
+    published: tuple[Path, Manifest], tmp_path: Path
+) -> None:
+    folder, manifest = published
+    with serving((folder / "store").as_uri(), str(tmp_path)) as server:
+        assert server.ask("GET", "/bigpanda/status").json()["snapshot"] == manifest.digest
+
+
 def test_a_store_that_does_not_answer(tmp_path: Path) -> None:
     secret = "a-very-secret-key"
     dead = {

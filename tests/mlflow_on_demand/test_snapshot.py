@@ -95,7 +95,8 @@ def test_any_manifest_survives_json(lost: list[Lost], objective: Objective | Non
             {
                 **dict.fromkeys(("jeditaskid", "runs", "points", "metric_points", "damaged_lines"), 0),
                 **dict.fromkeys(("mlflow_version", "schema_revision", "digest"), ""),
-                **{field: [] for field in ("sources", "missing_serials", "experiments", "metrics", "params")},
+                **{field: [] for field in ("sources", "missing_serials", "metrics", "params")},
+                "experiments": [{"id": "7", "name": "written before there were axes", "segment": "", "runs": 1}],
                 "database": blank,
                 "bundle": blank,
                 "summary": blank,
@@ -109,6 +110,7 @@ def test_any_manifest_survives_json(lost: list[Lost], objective: Objective | Non
     )
     assert (manifest.lost, manifest.objective) == (tuple(lost), objective)
     assert manifest.best == BestRun("r", "", "1", 1.0)
+    assert manifest.experiments == (Experiment("7", "written before there were axes", "", 1, (), ()),)
     assert parse_manifest(to_json(manifest)) == manifest
 
 
@@ -136,6 +138,7 @@ def test_a_manifest_with_wrong_types_is_told(manifest: Manifest) -> None:
     for field, value, message in (
         ("lost", "x", "lost is no list"),
         ("lost", [1], r"lost\[0\] is no object"),
+        ("experiments", [{"id": "7", "name": "x", "segment": ""}], r"experiments\[0\] lacks the field 'runs'"),
         ("runs", 1.5, "runs is no int"),
         ("objective", {"metric": "x", "direction": "up"}, "an objective is"),
     ):

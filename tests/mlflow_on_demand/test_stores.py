@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -33,10 +34,22 @@ def s3_uri(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"s3://{bucket}/some/prefix"
 
 
-@pytest.fixture(params=["file", "s3"])
+class EachTimeAnew:
+    """A store that is opened for each call: what a wake reads first, it reads like this."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(open_store(self._uri), name)
+
+
+@pytest.fixture(params=["file", "s3", "s3 each time anew"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    uri = (tmp_path / "störe with space").as_uri() if request.param == "file" else request.getfixturevalue("s3_uri")
-    return open_store(uri)
+    if request.param == "file":
+        return open_store((tmp_path / "störe with space").as_uri())
+    uri = request.getfixturevalue("s3_uri")
+    return open_store(uri) if request.param == "s3" else cast("Store", EachTimeAnew(uri))
 
 
 def write(store: Store, key: str, content: bytes = b"content") -> None:

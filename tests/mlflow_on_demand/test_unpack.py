@@ -113,7 +113,8 @@ def test_a_header_that_lies_about_its_size_is_stopped(size: int) -> None:
     info = tarfile.TarInfo("a")
     info.size = size
     header = info.tobuf(tarfile.GNU_FORMAT)
-    with pytest.raises(TarballError, match="more than"):
+    # A size below zero is refused by Python itself from 3.15 on.
+    with pytest.raises(TarballError, match=r"more than|is damaged"):
         unpack(gzip.compress(header + b"\0" * 10_240))
 
 

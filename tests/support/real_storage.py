@@ -2,11 +2,11 @@
 
 import contextlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bigpanda_laptop.s3 import REGION
-from bigpanda_laptop.sample import Storage
+from bigpanda_laptop.sample import TASK, Storage
 from support.real_cluster import apply, kubectl, port_forwarded, temporary_namespace
 
 NAMESPACE = "bigpanda-mlflow-s3"
@@ -14,8 +14,8 @@ PORT = 9000
 
 
 @contextlib.contextmanager
-def s3_in_cluster(image: str) -> Iterator[dict[str, str]]:
-    """The environment by which Pods reach it; the sample is loaded. All in memory, gone afterwards."""
+def s3_in_cluster(image: str, tasks: Iterable[int] = (TASK,)) -> Iterator[dict[str, str]]:
+    """The environment by which Pods reach it; each task has the sample. All in memory, gone afterwards."""
     key, secret = secrets.token_hex(10).upper(), secrets.token_urlsafe(30)
     with temporary_namespace(NAMESPACE):
         apply(*_make_server(image, f'"{key},{secret}"'))
@@ -28,7 +28,9 @@ def s3_in_cluster(image: str) -> Iterator[dict[str, str]]:
             "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         }
         with port_forwarded(NAMESPACE, "service/s3", PORT) as address:
-            Storage({**inside, "AWS_ENDPOINT_URL_S3": address}).load()
+            storage = Storage({**inside, "AWS_ENDPOINT_URL_S3": address})
+            for task in tasks:
+                storage.load(task)
         yield inside
 
 

@@ -23,6 +23,7 @@ from bigpanda_mlflow.events import Event, EventKey, EventType, Release, Results,
 from bigpanda_mlflow.frontdoor import FrontDoor
 from bigpanda_mlflow.names import service_name
 from bigpanda_mlflow.tombstones import Tombstone, bury
+from mlflow_on_demand.snapshot import Source
 from support.builders import visualize_event
 from support.laptop import make_request
 from support.scenes import MANIFEST, Clock, interrupted
@@ -161,6 +162,15 @@ def _ingest(event: Event[Any], context: Context) -> Any:
     return handlers.ingest(event, context, lambda *_: MANIFEST)
 
 
+def _sweep(event: Event[Any], context: Context) -> None:
+    handlers.sweep(event, context, lambda *_: (Source("new.tgz", "s3://panda/hpo/new.tgz", 1, "e"),))
+
+
+def something_new(stage: Stage) -> Act:
+    stage.show()
+    return stage.act(_sweep, Event(EventKey(stage.admin.now(), "p"), EventType.PING, None))
+
+
 def first_tarballs(stage: Stage) -> Act:
     return stage.act(_ingest, stage.ask())
 
@@ -233,6 +243,9 @@ SCENES = {
         "a deletion was cut short": Scene(deletion_was_cut_short, "204", stands=False),
         "a tombstone is old": Scene(tombstone_is_old, "204", stands=False),
         "nothing is due": Scene(no_end_is_due, "204", stands=True),
+    },
+    "sweep": {
+        "something is new": Scene(something_new, "204", stands=True),
     },
     "ingest": {
         "first tarballs": Scene(first_tarballs, "snapshot.published", stands=False),

@@ -15,7 +15,10 @@ MANIFEST = Manifest(
     sources=(),
     lost=(),
     missing_serials=(),
-    experiments=(Experiment("70", "calo", "calo", 1), Experiment("71", "muon", "muon", 1)),
+    experiments=(
+        Experiment("70", "calo", "calo", 1, ("lr", "seed"), ("lr",)),
+        Experiment("71", "muon", "muon", 1, ("lr",)),
+    ),
     runs=2,
     points=2,
     metric_points=10,

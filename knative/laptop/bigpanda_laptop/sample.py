@@ -65,23 +65,23 @@ class Storage:
             config=botocore.config.Config(s3={"addressing_style": "path"}),
         )
 
-    def load(self) -> int:
-        """Puts the sample's tarballs where the event will point, and says how many there are."""
+    def load(self, task: int = TASK) -> int:
+        """Puts the sample's tarballs where the event will point, as that task's, and says how many there are."""
         for bucket in (METRICS, SNAPSHOTS):
             with contextlib.suppress(botocore.exceptions.ClientError):  # it is there from an earlier run
                 self._s3.create_bucket(Bucket=bucket)
-        there = {item["Key"]: item["Size"] for item in self._list(METRICS)}
+        there = {item["Key"]: item["Size"] for item in self._list(METRICS, task)}
         tarballs = sorted(TARBALLS.glob("*.tgz"))
         for path in tarballs:
-            key = f"{TASK}/{path.name}"
+            key = f"{task}/{path.name.replace(str(TASK), str(task))}"
             if there.get(key) != path.stat().st_size:
                 self._s3.put_object(Bucket=METRICS, Key=key, Body=path.read_bytes())
         return len(tarballs)
 
     def has_snapshot(self) -> bool:
         """Whether ingest has published the sample task."""
-        return any(item["Key"].endswith("/manifest.json") for item in self._list(SNAPSHOTS))
+        return any(item["Key"].endswith("/manifest.json") for item in self._list(SNAPSHOTS, TASK))
 
-    def _list(self, bucket: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._s3.list_objects_v2(Bucket=bucket, Prefix=f"{TASK}/").get("Contents", [])
+    def _list(self, bucket: str, task: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._s3.list_objects_v2(Bucket=bucket, Prefix=f"{task}/").get("Contents", [])
         return found

@@ -1,0 +1,59 @@
+"""The script that lets an open page follow a task that still runs, and never keeps a pod awake for a forgotten tab.
+
+MLflow's own refreshing is off (see first_look.py): it asks for everything each 30 s for ever. This asks one tiny
+question, and only while the page is in sight and its viewer was there lately: whether there is another snapshot. Then
+MLflow's table asks anew, as if a filter had been changed in the address: the filter of datasets, which is JSON, gets a
+blank at its end or loses it, so it means what it meant. Nothing is reloaded; what was chosen, arranged or scrolled to
+stays. Pure. The address is that of MLflow 3.17's page.
+"""
+
+import json
+
+from mlflow_on_demand.pages import STATUS_PATH
+
+EVERY_SECONDS = 15
+PATIENCE_SECONDS = 5 * 60
+"""How long after the last movement of mouse, finger or key, or the page's opening, somebody still counts as there."""
+
+_SCRIPT = """(function () {
+  var shown = %(digest)s, EVERY = %(every)d, PATIENCE = %(patience)d;
+  var timer = null, lastSeen = Date.now();
+  function isWatched() { return !document.hidden && Date.now() - lastSeen < PATIENCE; }
+  function plan() { if (timer === null && isWatched()) timer = setTimeout(ask, EVERY); }
+  function ask() {
+    timer = null;
+    if (!isWatched()) return;
+    fetch(%(path)s, { cache: "no-store" })
+      .then(function (answer) { return answer.json(); })
+      .then(function (status) { if (status.snapshot && status.snapshot !== shown) follow(status.snapshot); })
+      .catch(function () { /* asked again */ })
+      .then(plan);
+  }
+  function follow(digest) {
+    var page = location.hash.split("?"), query = new URLSearchParams(page[1] || "");
+    var filter = query.get("datasetsFilter");
+    if (!filter || !/^#\\/experiments\\/[0-9]+\\/runs\\/?$/.test(page[0])) return;
+    shown = digest;
+    var json = atob(filter);
+    query.set("datasetsFilter", btoa(json.slice(-1) === " " ? json.slice(0, -1) : json + " "));
+    history.replaceState(history.state, "", page[0] + "?" + query);
+    dispatchEvent(new PopStateEvent("popstate", { state: history.state }));
+  }
+  function see() { lastSeen = Date.now(); plan(); }
+  ["pointermove", "pointerdown", "keydown", "wheel", "touchstart"].forEach(function (kind) {
+    addEventListener(kind, see, { capture: true, passive: true });
+  });
+  document.addEventListener("visibilitychange", function () { if (!document.hidden) see(); });
+  plan();
+})();
+"""
+
+
+def make_live_look(digest: str) -> str:
+    """The script for a page that opens on the snapshot with this digest."""
+    return _SCRIPT % {
+        "digest": json.dumps(digest),
+        "path": json.dumps(STATUS_PATH),
+        "every": EVERY_SECONDS * 1000,
+        "patience": PATIENCE_SECONDS * 1000,
+    }

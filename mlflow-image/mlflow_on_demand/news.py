@@ -1,0 +1,37 @@
+"""What lies in a task's stores that its published snapshot does not know: told from listings, no tarball is read."""
+
+from collections.abc import Callable
+
+from mlflow_on_demand.errors import ManifestError, ObjectMissing
+from mlflow_on_demand.ingest import find_tarballs
+from mlflow_on_demand.mlflow_facts import schema_revision
+from mlflow_on_demand.snapshot import MANIFEST, Manifest, Source, open_snapshot_store, parse_manifest
+from mlflow_on_demand.store import Store
+
+
+def find_news(
+    jeditaskid: int,
+    artifacts: tuple[str, ...],
+    snapshot_store: str,
+    is_finished: Callable[[Manifest | None, int], bool],
+) -> tuple[Source, ...]:
+    """The tarballs that are new, or other than when they were read or lost (by size or etag), in the order of ingest.
+
+    `is_finished` is asked first, with what is published for this image's MLflow and when it was, in seconds since 1970
+    (None, 0: nothing that can be read): where it says yes, no listing is asked for. StoreError where a store does not
+    do its part.
+    """
+    manifest, published = _read_published(open_snapshot_store(snapshot_store, jeditaskid, schema_revision()))
+    if is_finished(manifest, published):
+        return ()
+    known = frozenset(manifest.sources) if manifest else frozenset()
+    present = (tarball.source for tarball in find_tarballs(jeditaskid, artifacts))
+    return tuple(source for source in present if source not in known)
+
+
+def _read_published(store: Store) -> tuple[Manifest | None, int]:
+    try:
+        published = store.stat(MANIFEST).mtime
+        return parse_manifest(store.read(MANIFEST)), published
+    except (ObjectMissing, ManifestError):
+        return None, 0  # ingest makes it anew

@@ -1,0 +1,131 @@
+"""The S3 store of a wake: reads by signed requests of our own until something else is wanted, then it is boto3's.
+
+Only success is judged here. Whatever else a server answers, or when it does not, boto3 asks again: with its retries,
+and with the errors of `store_s3`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from http.client import HTTPException, HTTPResponse
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from mlflow_on_demand.errors import StoreUnavailable
+from mlflow_on_demand.s3_signed import Access
+from mlflow_on_demand.store import Store, StoredObject
+
+if TYPE_CHECKING:
+    from mlflow_on_demand.store_s3 import S3Store
+
+
+def open_s3(bucket: str, prefix: str) -> Store:
+    """The store under a prefix; endpoint and credentials come from the environment, or where boto3 looks for them."""
+    access = Access.from_env(os.environ)
+    return _open_full(bucket, prefix) if access is None else LightS3Store(bucket, prefix, access)
+
+
+def _open_full(bucket: str, prefix: str) -> "S3Store":
+    from mlflow_on_demand.store_s3 import S3Store
+
+    return S3Store(bucket, prefix)
+
+
+class LightS3Store:
+    """Everything under one prefix of one bucket."""
+
+    def __init__(self, bucket: str, prefix: str, access: Access) -> None:
+        self._bucket, self._prefix, self._access = bucket, prefix.strip("/"), access
+
+    @cached_property
+    def _full(self) -> "S3Store":
+        return _open_full(self._bucket, self._prefix)
+
+    @property
+    def uri(self) -> str:
+        """The prefix as a URI."""
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """See Store."""
+        return self._full.list(prefix)
+
+    def stat(self, key: str) -> StoredObject:
+        """See Store."""
+        if (answer := self._ask("HEAD", key)) is None:
+            return self._full.stat(key)
+        with closing(answer):
+            changed = parsedate_to_datetime(answer.headers["Last-Modified"])
+            etag = answer.headers["ETag"].strip('"')
+            return StoredObject(key, int(answer.headers["Content-Length"]), int(changed.timestamp()), etag)
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """See Store."""
+        if length == 0:
+            return b""
+        last = "" if length is None else str(start + length - 1)
+        if (answer := self._ask("GET", key, f"bytes={start}-{last}")) is None:
+            return self._full.read(key, start, length)
+        with closing(answer):
+            try:
+                return answer.read()
+            except (OSError, HTTPException):
+                return self._full.read(key, start, length)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """See Store."""
+        answer = self._ask("GET", key)
+        stream: AbstractContextManager[object] = self._full.open(key) if answer is None else closing(_Body(answer))
+        with stream as body:
+            yield cast("BinaryIO", body)
+
+    def write(self, key: str, source: BinaryIO) -> StoredObject:
+        """See Store."""
+        return self._full.write(key, source)
+
+    def write_if(self, key: str, content: bytes, etag: str | None) -> StoredObject:
+        """See Store."""
+        return self._full.write_if(key, content, etag)
+
+    def delete(self, key: str) -> None:
+        """See Store."""
+        self._full.delete(key)
+
+    def _ask(self, method: str, key: str, byte_range: str = "") -> HTTPResponse | None:
+        """The answer if it is what was asked for. Once boto3 is there, it has connections that can be used again."""
+        if "_full" in vars(self):
+            return None
+        path = "/".join(filter(None, ("", self._bucket, self._prefix, key)))
+        try:
+            answer = self._access.ask(method, f"/{path}", byte_range)
+        except (OSError, HTTPException):
+            return None
+        # Some servers send a part with 200; that it is one, its own header says.
+        needed = ("Content-Length", "Last-Modified", "ETag", *(("Content-Range",) if byte_range else ()))
+        if answer.status in (200, 206) and all(name in answer.headers for name in needed):
+            return answer
+        answer.close()
+        return None
+
+
+class _Body:
+    """The body of an answer as a stream; one that ends too early is an error, not an end."""
+
+    def __init__(self, answer: HTTPResponse) -> None:
+        self._answer = answer
+        self._left = int(answer.headers["Content-Length"])
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            chunk = self._answer.read(None if size < 0 else size)
+        except (OSError, HTTPException) as error:
+            raise StoreUnavailable(f"the S3 store broke off ({type(error).__name__})") from None
+        self._left -= len(chunk)
+        if self._left > 0 and size != 0 and not chunk:
+            raise StoreUnavailable("the S3 store broke off")
+        return chunk
+
+    def close(self) -> None:
+        self._answer.close()
