@@ -5,8 +5,6 @@ no axis is made of what MLflow's chart (3.17) could only draw by leaving runs ou
 have a text among numbers, and, where there are more texts than it can place, all but a few.
 """
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mlflow_on_demand.database import SnapshotDatabase
@@ -18,21 +16,21 @@ _MAX_TEXTS = 30
 # One axis is not worth more than a tenth of the runs.
 _DRAWN = 0.9
 
-_PARAMS = "(SELECT *, value GLOB '*[^0-9.eE+-]*' AS is_text FROM params) AS params JOIN runs USING (run_uuid)"
-_USES = f"""
+_USES = """
 SELECT params.key, min(params.value), max(params.value),
        count(scored.run_uuid) FILTER (WHERE NOT is_text), count(scored.run_uuid) FILTER (WHERE is_text)
-FROM {_PARAMS}
+FROM (SELECT *, value GLOB '*[^0-9.eE+-]*' AS is_text FROM params) AS params
+JOIN runs USING (run_uuid)
 LEFT JOIN latest_metrics AS scored
   ON scored.run_uuid = params.run_uuid AND scored.key = ? AND NOT scored.is_nan
 WHERE experiment_id = ? AND lifecycle_stage = 'active'
 GROUP BY params.key ORDER BY params.key
-"""  # noqa: S608 (no value is put in)
-_TEXTS = f"""
-SELECT DISTINCT params.value FROM {_PARAMS}
-WHERE is_text AND params.key = ? AND experiment_id = ? AND lifecycle_stage = 'active'
-ORDER BY params.value LIMIT {_MAX_TEXTS + 1}
-"""  # noqa: S608
+"""
+_TEXTS = """
+SELECT DISTINCT value FROM params JOIN runs USING (run_uuid)
+WHERE key = ? AND value GLOB '*[^0-9.eE+-]*' AND experiment_id = ? AND lifecycle_stage = 'active'
+ORDER BY value LIMIT ?
+"""
 _SCORED = """
 SELECT count(*) FROM runs JOIN latest_metrics USING (run_uuid)
 WHERE key = ? AND NOT is_nan AND experiment_id = ? AND lifecycle_stage = 'active'
@@ -41,28 +39,24 @@ WHERE key = ? AND NOT is_nan AND experiment_id = ? AND lifecycle_stage = 'active
 
 @dataclass(frozen=True)
 class Use:
-    """How the active runs of an experiment use a parameter: in how many of those that have the objective it is a
-    number, or a text; and fingerprints of some of its values: two if there are two, and of one text more than fit.
+    """How the runs of an experiment use a parameter: its least and its greatest value, in how many runs with a value of
+    the objective it is a number or a text, and different texts (one more than an axis can place at most).
     """
 
     name: str
+    least: str
+    greatest: str
     numbers: int
     texts: int
-    values: tuple[str, ...]
     different_texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Uses:
-    """How many active runs of an experiment have the objective, and the uses of its parameters, sorted by name. Those
-    of some runs and those of others can be joined.
-    """
+    """How many runs have a value of the objective, and what is known of each parameter, sorted by name."""
 
-    scored: int
-    parameters: tuple[Use, ...]
-
-
-NO_USES = Uses(0, ())
+    scored: int = 0
+    params: tuple[Use, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,46 +70,47 @@ class Hyperparameters:
 
 
 def find_uses(database: SnapshotDatabase, experiment_id: int, objective: Objective | None) -> Uses:
-    """What the active runs of an experiment tell."""
+    """What the active runs of an experiment in this database tell."""
     metric = objective.metric if objective else ""
     ((scored,),) = database.query(_SCORED, metric, experiment_id)
-    found = []
-    for name, least, most, numbers, texts in database.query(_USES, metric, experiment_id):
-        different = database.query(_TEXTS, name, experiment_id) if _whole(texts) else []
-        values, words = _fingerprints((least, most)), _fingerprints(text for (text,) in different)
-        found.append(Use(str(name), _whole(numbers), _whole(texts), values, words))
-    return Uses(_whole(scored), tuple(found))
+    uses = []
+    for name, least, greatest, numbers, texts in database.query(_USES, metric, experiment_id):
+        found = database.query(_TEXTS, name, experiment_id, _MAX_TEXTS + 1)
+        different = tuple(str(text) for (text,) in found)
+        uses.append(Use(str(name), str(least), str(greatest), _whole(numbers), _whole(texts), different))
+    return Uses(_whole(scored), tuple(uses))
 
 
-def join_uses(some: Uses, others: Uses) -> Uses:
-    """Those of all runs."""
-    uses = {use.name: use for use in some.parameters}
-    for use in others.parameters:
-        uses[use.name] = _join(uses[use.name], use) if use.name in uses else use
-    return Uses(some.scored + others.scored, tuple(uses[name] for name in sorted(uses)))
+def join_uses(one: Uses, other: Uses) -> Uses:
+    """What the runs of both tell."""
+    found = {use.name: use for use in one.params}
+    for use in other.params:
+        former = found.get(use.name)
+        found[use.name] = _join(former, use) if former else use
+    return Uses(one.scored + other.scored, tuple(found[name] for name in sorted(found)))
 
 
-def choose_hyperparameters(uses: Uses) -> Hyperparameters:
-    """What is worth a column, and an axis; without an objective there are no axes."""
-    varied = [use for use in uses.parameters if len(use.values) > 1]
+def _join(one: Use, other: Use) -> Use:
+    return Use(
+        name=one.name,
+        least=min(one.least, other.least),
+        greatest=max(one.greatest, other.greatest),
+        numbers=one.numbers + other.numbers,
+        texts=one.texts + other.texts,
+        different_texts=tuple(sorted({*one.different_texts, *other.different_texts})[: _MAX_TEXTS + 1]),
+    )
+
+
+def find_hyperparameters(uses: Uses) -> Hyperparameters:
+    """The columns and axes that these uses make; without an objective there are no axes."""
+    varied = [use for use in uses.params if use.least != use.greatest]
     axes = [
         use.name
         for use in varied
         if 0 < _DRAWN * uses.scored <= max(use.numbers, use.texts) and len(use.different_texts) <= _MAX_TEXTS
     ]
-    columns = [use.name for use in varied or uses.parameters]
+    columns = [use.name for use in varied or uses.params]
     return Hyperparameters(tuple(columns[:MAX_VARIED]), tuple(axes[:MAX_AXES]))
-
-
-def _join(one: Use, other: Use) -> Use:
-    values = sorted({*one.values, *other.values})[:2]
-    texts = sorted({*one.different_texts, *other.different_texts})[: _MAX_TEXTS + 1]
-    return Use(one.name, one.numbers + other.numbers, one.texts + other.texts, tuple(values), tuple(texts))
-
-
-def _fingerprints(values: Iterable[object]) -> tuple[str, ...]:
-    # A value may have thousands of characters.
-    return tuple(sorted({hashlib.sha256(str(value).encode()).hexdigest()[:16] for value in values}))
 
 
 def _whole(value: object) -> int:

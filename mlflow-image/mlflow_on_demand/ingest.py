@@ -135,7 +135,8 @@ def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     _log.info("ingest begins", extra=facts)
     manifest = _add_layer(request, target, present, tarballs) if present is not None else None
     if manifest is None:
-        manifest = _publish_anew(request, target, tarballs, is_first=present is None)
+        told = tarballs if present else tell_reading(target, tarballs)
+        manifest = _publish_anew(request, target, tarballs, told)
     publish_manifest(target, manifest, etag)
     if present is None:
         target.delete(READING)
@@ -176,9 +177,12 @@ def _read_index(target: Store, ref: ObjectRef) -> Index:
         raise ManifestError(f"its index cannot be read: {error}") from None
 
 
-def _publish_anew(request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], *, is_first: bool) -> Manifest:
+def _publish_anew(
+    request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], told: Iterable[Tarball]
+) -> Manifest:
+    """Publish the objects of a whole snapshot; `told` are the tarballs, and tells how many were read meanwhile."""
     with _building(request, NOTHING) as build:
-        built = _read(build, tell_reading(target, tarballs) if is_first else tarballs, request.objective)
+        built = _read(build, told, request.objective)
         manifest = replace(
             built.manifest,
             database=_publish(target, built.database, ".db.gz"),

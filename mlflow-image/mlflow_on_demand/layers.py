@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mlflow_on_demand.errors import OnDemandError
-from mlflow_on_demand.hyperparameters import NO_USES, Uses
+from mlflow_on_demand.hyperparameters import Uses
 from mlflow_on_demand.snapshot import FORMAT, BestRun, Experiment, Lost, Manifest, Objective, Source
 from mlflow_on_demand.summary import Candidate, join_best
 from mlflow_on_demand.tarballs import TarballName, missing_serials, parse_tarball_name
@@ -36,14 +36,14 @@ class TagFound:
 
 @dataclass(frozen=True)
 class SegmentFound:
-    """What is known of a segment's experiment: times in milliseconds since 1970; how its runs use parameters."""
+    """What is known of a segment's experiment; times in milliseconds since 1970."""
 
     segment: str
     experiment_id: int
     created: int | None
     updated: int | None
     tags: tuple[TagFound, ...]
-    uses: Uses = NO_USES
+    uses: Uses
 
 
 @dataclass(frozen=True)

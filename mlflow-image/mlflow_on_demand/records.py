@@ -1,7 +1,7 @@
 """Frozen dataclasses to JSON and back, checked: a small decoder, because a wake cannot afford a large one.
 
 Understands int, float, str, bool, None, unions with None, tuples of one type, and dataclasses of these. Fields that it
-does not know are ignored, and those with a default may be missing, so that a later version may add some; another
+does not know are ignored, so that a later version may add some, with a default for records that lack it; any other
 missing field or a wrong type is ManifestError.
 """
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 
 from mlflow_on_demand.database import ExperimentRow, SnapshotDatabase
-from mlflow_on_demand.hyperparameters import choose_hyperparameters, find_uses, join_uses
+from mlflow_on_demand.hyperparameters import Uses, find_hyperparameters, find_uses, join_uses
 from mlflow_on_demand.intake import TarballTaken
 from mlflow_on_demand.layers import NoLayer, SegmentFound, TagFound
 from mlflow_on_demand.snapshot import SCHEME, Experiment, Objective
@@ -45,7 +45,7 @@ class Segments:
         )
 
     def _before(self, segment: str) -> SegmentFound:
-        return self._known.get(segment) or SegmentFound(segment, self.experiment_id(segment), None, None, ())
+        return self._known.get(segment) or SegmentFound(segment, self.experiment_id(segment), None, None, (), Uses())
 
     def experiment_id(self, segment: str) -> int:
         """The task's own id, or for a segment the task's id and six digits made of its name, the next free ones when
@@ -73,9 +73,6 @@ class Segments:
 
     def _add_experiment(self, database: SnapshotDatabase, segment: str, objective: Objective | None) -> Experiment:
         found = self._found.get(segment) or self._before(segment)
-        uses = join_uses(found.uses, find_uses(database, found.experiment_id, objective))
-        if segment in self._found:
-            self._found[segment] = replace(found, uses=uses)
         name = segment or f"task {self._jeditaskid}"
         row = ExperimentRow(
             experiment_id=found.experiment_id,
@@ -89,9 +86,10 @@ class Segments:
         counted = database.query(
             "SELECT count(*) FROM runs WHERE experiment_id = ? AND lifecycle_stage = 'active'", found.experiment_id
         )
-        chosen = choose_hyperparameters(uses)
-        runs = int(str(counted[0][0]))
-        return Experiment(str(found.experiment_id), name, segment, runs, chosen.varied, chosen.axes)
+        uses = join_uses(found.uses, find_uses(database, found.experiment_id, objective))
+        self._found[segment] = replace(found, uses=uses)
+        shown = find_hyperparameters(uses)
+        return Experiment(str(found.experiment_id), name, segment, int(str(counted[0][0])), shown.varied, shown.axes)
 
     def _order_of(self, tarball: str) -> TarballName:
         return parse_tarball_name(tarball, self._jeditaskid) or TarballName("", 0, tarball)

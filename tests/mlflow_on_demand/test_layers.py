@@ -30,7 +30,10 @@ def experiment(number: int) -> dict[str, bytes]:
 
 def point(number: int, **changes: object) -> Point:
     metrics = {"loss": f"{NOON} {1 / number} 0\n", f"m{number % 3}": f"{NOON} 1 0\nbad\n"}
-    made = Point(run_id(number), f"p{number}", metrics=metrics, artifacts={"a.txt": str(number).encode()})
+    params = {"lr": str(1 / number), "same": "1", "optimizer": f"o{number % 4}", "path": f"/srv/{number}"}
+    made = Point(
+        run_id(number), f"p{number}", params=params, metrics=metrics, artifacts={"a.txt": str(number).encode()}
+    )
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
 
 
