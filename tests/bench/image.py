@@ -8,7 +8,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.bulk import OBJECTIVE, RUNS, make_task
+from bench.bulk import OBJECTIVE, RUNS, write_tarballs
 from bench.cluster import build_stock
 from bench.figures import write_table
 from bench.image_figures import Bench
@@ -43,7 +43,7 @@ def main() -> None:
 def make_snapshot(data: Path) -> Manifest:
     """A published snapshot of RUNS runs, with its answers, below `data`."""
     print(f"Ingesting {RUNS} runs ...", flush=True)
-    artifacts = make_task(data / "tarballs", RUNS)
+    artifacts = write_tarballs(data / "tarballs", range(1, RUNS + 1)).as_uri()
     store = (data / "snapshots").as_uri()
     manifest = ingest_task(IngestRequest(TASK, (artifacts,), store, OBJECTIVE)).manifest
     assert record_answers(open_snapshot_store(store, TASK, manifest.schema_revision), manifest)

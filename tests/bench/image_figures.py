@@ -12,6 +12,7 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
+from bench.bulk import POINT
 from bench.figures import Figure, megabytes
 from bench.rootfs import DATA, Rootfs
 from bench.stock import until_answered
@@ -109,7 +110,7 @@ class Bench:
             context.new_cdp_session(page).send("Network.emulateNetworkConditions", link)
         route = f"#/experiments/{self._experiment.id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
         page.goto(f"{address}/{route}", wait_until="commit")
-        page.get_by_role("grid").get_by_role("link", name="point-").first.wait_for(timeout=120_000)
+        page.get_by_role("grid").get_by_role("link", name=POINT).first.wait_for(timeout=120_000)
         context.close()
 
     def _sleeper(self) -> "Running":

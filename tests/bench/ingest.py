@@ -2,32 +2,28 @@
 
 import json
 import os
-import random
 import subprocess
 import sys
 import tarfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.bulk import METRICS, RUNS, STEPS, write_tarballs
 from bench.figures import Figure
-from support.hpo_files import NOON, TASK, Point, name, tarball
+from support.hpo_files import TASK
 
-RUNS, MANY = 500, 10_000
-PARAMS, METRICS, STEPS = 10, 6, 50
+MANY = 10_000
 LATER = 5
 MIGRATION = "`mlflow migrate-filestore`"
 
 
 def measure_ingest(mlflow: Path, folder: Path, samples: int) -> Iterator[Figure]:
     """Takes some three minutes, half of them for the ten thousand runs."""
-    with ProcessPoolExecutor() as pool:
-        list(pool.map(partial(write_tarball, folder / "few"), range(1, RUNS + 1), chunksize=50))
-        list(pool.map(partial(write_tarball, folder / "later"), range(RUNS + 1, RUNS + LATER + 1)))
-        list(pool.map(partial(write_tarball, folder / "many"), range(1, MANY + 1), chunksize=50))
+    write_tarballs(folder / "few", range(1, RUNS + 1))
+    write_tarballs(folder / "later", range(RUNS + 1, RUNS + LATER + 1))
+    write_tarballs(folder / "many", range(1, MANY + 1))
     for path in (folder / "few").iterdir():
         with tarfile.open(path) as archive:
             archive.extractall(folder / "filestore", filter="data")
@@ -69,20 +65,3 @@ def migrate(mlflow: Path, filestore: Path, database: Path) -> tuple[float, float
     _, status, usage = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, "the migration failed"
     return time.perf_counter() - started, usage.ru_maxrss * 1024 / 1e6
-
-
-def write_tarball(folder: Path, number: int) -> None:
-    """The tarball of one evaluated point, the same at each call."""
-    chance = random.Random(number)
-    folder.mkdir(exist_ok=True)
-    lines = [
-        [f"{NOON + number * 1000 + step} {chance.random()} {step}\n" for step in range(STEPS)] for _ in range(METRICS)
-    ]
-    point = Point(
-        f"{chance.getrandbits(128):032x}",
-        f"run {number}",
-        params={f"param {one}": str(chance.random()) for one in range(PARAMS)},
-        tags={"mlflow.user": "pilot"},
-        metrics={f"metric {one}": "".join(points) for one, points in enumerate(lines)},
-    )
-    (folder / name(number)).write_bytes(tarball(point))
