@@ -16,6 +16,7 @@ $(READY): pyproject.toml requirements.lock | $(BIN)/python
 	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c 'from mlflow_on_demand.empty_database import prepare; prepare()'
 	@touch $@
 
 .PHONY: setup

@@ -2,7 +2,8 @@
 
 MLflow's migrations write constraints and indexes in the order of sets of objects, which differs from one process to the
 next; a snapshot is to be the same bytes for the same tarballs, so the schema is rebuilt in the order of its names. The
-process of its own spares whoever ingests the memory of an imported MLflow.
+process of its own spares whoever ingests the memory of an imported MLflow. An environment that is
+installed for ingests prepares the database once for all of them.
 """
 
 import os
@@ -15,15 +16,29 @@ from functools import cache
 from pathlib import Path
 
 from mlflow_on_demand.errors import OnDemandError
+from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
 
 _SECONDS = 300
 _BETWEEN = ", \n\t"
 _CONSTRAINTS = ("CONSTRAINT ", "PRIMARY KEY", "FOREIGN KEY", "UNIQUE ", "CHECK ")
 
 
+def prepared_path() -> Path:
+    """Where this environment keeps the database of its MLflow, if one was made when it was installed."""
+    return Path(sys.prefix, "share", "mlflow-empty", f"{mlflow_version()}-{schema_revision()}.db")
+
+
 @cache
 def empty_database() -> bytes:
-    """The bytes of the database, the same in every process; made once in this one (some seconds)."""
+    """The bytes of the database, the same in every process; made here (some seconds) where none is prepared."""
+    try:
+        return prepared_path().read_bytes()
+    except FileNotFoundError:
+        return make_empty_database()
+
+
+def make_empty_database() -> bytes:
+    """The same bytes, made now."""
     with tempfile.TemporaryDirectory(prefix="schema-") as directory:
         path = Path(directory, "empty.db")
         environment = {**os.environ, "PYTHONHASHSEED": "0", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
@@ -34,6 +49,16 @@ def empty_database() -> bytes:
         if made.returncode != 0:
             raise OnDemandError(f"MLflow could not make an empty database: {made.stderr.strip()[-500:]}")
         return path.read_bytes()
+
+
+def prepare() -> None:
+    """Keep the database for this environment; it is there whole or not at all."""
+    path = prepared_path()
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(make_empty_database())
+        unfinished.replace(path)
 
 
 def _make(path: str) -> None:

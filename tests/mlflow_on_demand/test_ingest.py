@@ -17,7 +17,7 @@ import pytest
 
 from bigpanda_laptop.s3 import S3Server
 from mlflow_on_demand.bundle import open_bundle
-from mlflow_on_demand.empty_database import empty_database
+from mlflow_on_demand.empty_database import empty_database, make_empty_database, prepare, prepared_path
 from mlflow_on_demand.ingest import IngestRequest, IngestResult, ingest_task
 from mlflow_on_demand.snapshot import BestRun, Experiment, Lost, Objective, find_manifest, open_snapshot_store
 from mlflow_on_demand.stores import open_store
@@ -49,7 +49,17 @@ def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
 def test_every_process_makes_the_same_empty_database(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mlflow_on_demand.empty_database", str(tmp_path / "empty.db")]
     subprocess.run(command, env={"PATH": ""}, check=True, capture_output=True)
-    assert (tmp_path / "empty.db").read_bytes() == empty_database()
+    assert (tmp_path / "empty.db").read_bytes() == empty_database() == make_empty_database()
+
+
+def test_an_environment_prepares_the_empty_database_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    prepare()
+    (made,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert made.read_bytes() == empty_database()
+    made.write_bytes(b"kept")
+    prepare()
+    assert prepared_path().read_bytes() == b"kept"
 
 
 # --- What a snapshot says ---
