@@ -27,13 +27,13 @@ READS = """
 import sys
 from mlflow_on_demand.stores import open_store
 store = open_store("s3://light/some prefix")
-assert store.read("ünïcode/a b+c", 2, 3) == b"234"
+assert store.read("ünïcode/a b+c", 0, 3) == b"012"
 assert store.read("ünïcode/a b+c") == b"0123456789"
 assert store.stat("ünïcode/a b+c").size == 10
 with store.open("ünïcode/a b+c") as stream:
     assert stream.read(4) + stream.read() == b"0123456789"
 print("boto3" in sys.modules, "ssl" in sys.modules and "botocore" in sys.modules)
-assert list(store.list())[0] == store.stat("ünïcode/a b+c")
+assert store.read("ünïcode/a b+c", 2, 3) == b"234"
 print("boto3" in sys.modules)
 """
 
@@ -56,7 +56,7 @@ def test_a_request_is_signed_as_botocore_would(token: str, path: str, monkeypatc
     assert ours["x-amz-date"] == request.headers["X-Amz-Date"]
 
 
-def test_reads_need_no_boto3_and_a_list_does(s3_server: S3Server) -> None:
+def test_whole_objects_need_no_boto3_and_parts_do(s3_server: S3Server) -> None:
     target = s3_server.folder / "light" / "some prefix" / "ünïcode"
     target.mkdir(parents=True)
     (target / "a b+c").write_bytes(b"0123456789")
