@@ -3,7 +3,7 @@ back is not waited for. Bounded: in objects, and in bytes that lie in memory; wh
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import copy_context
@@ -40,14 +40,14 @@ class Place:
 
 
 def read_ahead(
-    items: Iterable[Item], place_of: Callable[[Item], Place], ahead: Ahead = AHEAD
-) -> Iterator[tuple[Item, AbstractContextManager[BinaryIO]]]:
+    items: Iterable[Item], place_of: Callable[[Item], Place], ahead: Ahead | None = None
+) -> Generator[tuple[Item, AbstractContextManager[BinaryIO]], None, None]:
     """Each item with its content, in their order; entering it waits for it, and raises what Store.open would.
 
     Close the iterator when it is not read to its end. An object that was read as a whole has been compared with its
     checksum before anybody sees it; one that is streamed is, when its context ends, even if nobody read it all.
     """
-    reading = _Reading(iter(items), place_of, ahead)
+    reading = _Reading(iter(items), place_of, ahead or AHEAD)
     try:
         while (following := reading.take()) is not None:
             yield following
