@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from mlflow_on_demand.errors import SettingsError
+from mlflow_on_demand.stores import HTTP_SCHEMES
 
 JEDITASKID = "BIGPANDA_JEDITASKID"
 SNAPSHOT_STORE = "BIGPANDA_SNAPSHOT_STORE"
@@ -98,7 +99,9 @@ def _check_store(uri: str) -> None:
         return
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return
-    raise SettingsError(f"{SNAPSHOT_STORE} must be s3://bucket/prefix or file:///directory")
+    if parts.scheme in HTTP_SCHEMES and parts.hostname and "@" not in parts.netloc and not parts.query:
+        return
+    raise SettingsError(f"{SNAPSHOT_STORE} must be s3://bucket/prefix, davs://host/path or file:///directory")
 
 
 def _check_public_url(url: str) -> None:
