@@ -75,7 +75,8 @@ def within(seconds: float) -> Iterator[None]:
 
     It is looked at between the bytes that come: a server that is silent is given up when its connection's time is over.
     """
-    token = _until.set(time.monotonic() + seconds)
+    until, outer = time.monotonic() + seconds, _until.get()
+    token = _until.set(until if outer is None else min(until, outer))
     try:
         yield
     finally:
