@@ -196,6 +196,8 @@ class _Stream:
     def _receive(self, size: int) -> bytes:
         """The next bytes of this connection, or none where they were of what we have: of a server without ranges."""
         behind = self._at - self._came
+        if behind < 0:
+            raise StoreUnavailable(f"the store gave other bytes of '{self._key}' than it was asked for")
         chunk = self._part.read(min(behind, CHUNK) if behind else size)
         if not chunk:
             if self._end is None and not behind:
