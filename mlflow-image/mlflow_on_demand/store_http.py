@@ -63,9 +63,12 @@ class HttpStore:
             with closing(self._ask(method, key, {200, 405, 501}, _WANTED)) as answer:
                 size = answer.headers.get("Content-Length", "")
                 if answer.status == 200 and size.isdigit():
-                    mtime = parse_date(answer.headers.get("Last-Modified"))
-                    etag = _make_etag(answer.headers.get("ETag", ""), int(size), mtime)
-                    return StoredObject(key, int(size), mtime, etag, find_checksum(answer.headers))
+                    checksum = find_checksum(answer.headers)
+                    etag, changed = (answer.headers.get(name, "") for name in ("ETag", "Last-Modified"))
+                    if not etag and not changed:
+                        return self._stat_by_list(key, checksum)
+                    mtime = parse_date(changed)
+                    return StoredObject(key, int(size), mtime, _make_etag(etag, int(size), mtime), checksum)
         raise StoreError(f"{answer.host} does not tell the size of '{key}'")
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
@@ -106,16 +109,29 @@ class HttpStore:
         if found is not None and not any(entry.is_folder for entry in found):
             self._ask("DELETE", key, {200, 202, 204, 404}).close()
 
-    def _fetch(self, key: str, start: int, length: int | None, etag: str | None) -> Part:  # noqa: ARG002
+    def _fetch(self, key: str, start: int, length: int | None, etag: str | None) -> Part:
         # Whether it is still the same object is told by the answer's own etag: `If-Match` fails for a weak one.
         is_part = start > 0 or length is not None
         last = "" if length is None else str(start + length - 1)
-        answer = self._ask("GET", key, {200, 206}, {"Range": f"bytes={start}-{last}"} if is_part else _WANTED)
+        asked = {"Range": f"bytes={start}-{last}"} if is_part else {}
+        answer = self._ask("GET", key, {200, 206, 500}, {**asked, **_WANTED})
+        if answer.status == 500:  # XRootD's door says so if what is wanted has no checksum, or is not there at all
+            answer.close()
+            answer = self._ask("GET", key, {200, 206}, asked)
         told = answer.headers.get("Content-Length", "")
         whole = int(told) if told.isdigit() else None
         begins, size = parse_content_range(answer.headers.get("Content-Range")) or (0, whole)
-        checksum = None if is_part else find_checksum(answer.headers)
-        return Part(answer.read, answer.close, begins, size, _etag_of(answer, size), checksum)
+        checksum = find_checksum(answer.headers)
+        etag = _etag_of(answer, size) or checksum or ""
+        return Part(answer.read, answer.close, begins, size, etag, None if is_part else checksum)
+
+    def _stat_by_list(self, key: str, checksum: str | None) -> StoredObject:
+        """XRootD's door tells the time of an object in lists alone."""
+        found = next((entry for entry in self._propfind(key, "0") or () if not entry.is_folder), None)
+        if found is None:
+            raise ObjectMissing(f"there is no '{key}'")
+        etag = _make_etag(found.etag, found.size, found.mtime)
+        return StoredObject(key, found.size, found.mtime, etag, checksum or found.checksum)
 
     def _walk(self, folder: str, prefix: str, depth: int) -> Iterator[StoredObject]:
         if not depth:
