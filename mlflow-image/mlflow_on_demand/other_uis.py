@@ -46,8 +46,8 @@ _log = logging.getLogger(__name__)
 MAX_KEPT_BYTES = 16 * 2**20
 """What a server holds in memory of other releases: more than all that differs between two of them."""
 
-LOOK_EVERY = 30.0
-"""Seconds, at least, between two looks for packs that came later: a wrong address costs the store no more."""
+LOOK_EVERY = 5.0
+"""Seconds, at least, between two looks for packs that came later: wrong addresses cost the store no more."""
 
 _MAX_PACKS = 12
 _COMPRESSED = ".gz"
@@ -112,7 +112,7 @@ class OtherUis:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lock = Lock()
+        self._lock, self._looking = Lock(), Lock()
         self._packs: dict[str, Bundle] = {}
         self._looked: float | None = None
         self._kept: OrderedDict[str, OtherFile] = OrderedDict()
@@ -126,16 +126,17 @@ class OtherUis:
                 self._kept.move_to_end(name)
                 return self._kept[name]
         try:
-            found = self._find(name, self._packs)
+            found = self._find(name)
             if found is None:
-                found = self._find(name, self._look_again())
+                self._look_again()
+                found = self._find(name)
         except OnDemandError:
-            self._packs = {}  # whatever was wrong with one: it is opened anew
+            self._packs, self._looked = {}, None  # whatever was wrong with one: it is opened anew
             raise
         return None if found is None else self._keep(name, found)
 
-    def _find(self, name: str, packs: dict[str, Bundle]) -> OtherFile | None:
-        for pack in packs.values():
+    def _find(self, name: str) -> OtherFile | None:
+        for pack in self._packs.values():
             for member in (name, f"{name}{_COMPRESSED}"):
                 if member in pack.sizes():
                     target = io.BytesIO()
@@ -144,22 +145,16 @@ class OtherUis:
                     return OtherFile(media_type, target.getvalue(), member != name)
         return None
 
-    def _look_again(self) -> dict[str, Bundle]:
-        """The packs that were not known before; none when the last look was just now."""
-        with self._lock:
-            now = time.monotonic()
-            if self._looked is not None and now < self._looked + LOOK_EVERY:
-                return {}
-            self._looked = now
-        own = ui_key()
-        newest = sorted(self._store.list(), key=lambda one: one.mtime, reverse=True)[:_MAX_PACKS]
-        new = {
-            one.key: Bundle(self._store, one.key, one.size)
-            for one in newest
-            if one.key.endswith(".zip") and one.key != own and one.key not in self._packs
-        }
-        self._packs = {**self._packs, **new}
-        return new
+    def _look_again(self) -> None:
+        """Open the packs that are not known, unless the last look was just now; who comes during one waits for it."""
+        with self._looking:
+            if self._looked is not None and time.monotonic() < self._looked + LOOK_EVERY:
+                return
+            newest = sorted(self._store.list(), key=lambda one: one.mtime, reverse=True)[:_MAX_PACKS]
+            others = [one for one in newest if one.key.endswith(".zip") and one.key != ui_key()]
+            new = {one.key: Bundle(self._store, one.key, one.size) for one in others if one.key not in self._packs}
+            self._packs = {**self._packs, **new}
+            self._looked = time.monotonic()
 
     def _keep(self, name: str, file: OtherFile) -> OtherFile:
         with self._lock:

@@ -4,6 +4,7 @@ import gzip
 import io
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -137,8 +138,7 @@ def test_a_damaged_pack_is_passing(tmp_path: Path) -> None:
         server.until(lambda: [entry["file"] for entry in server.log if "file" in entry] == [MAIN])
 
 
-def test_a_mended_pack_is_read_anew(tmp_path: Path, store: CountingStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(other_uis, "LOOK_EVERY", 0.0)
+def test_a_mended_pack_is_read_anew(tmp_path: Path, store: CountingStore) -> None:
     [pack] = (tmp_path / "ui").iterdir()
     whole = pack.read_bytes()
     uis = OtherUis(store)
@@ -159,6 +159,14 @@ def test_what_was_read_is_not_read_again(store: CountingStore) -> None:
     before = store.asked
     assert uis.read(MAIN) == found
     assert store.asked == before
+
+
+def test_who_comes_during_the_first_look_waits_for_it(store: CountingStore) -> None:
+    """As a browser does, which asks for many files at once."""
+    uis = OtherUis(store)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(uis.read, [MAIN] * 8))
+    assert [one is not None and one.plain() == SCRIPT for one in found] == [True] * 8
 
 
 def test_wrong_names_cost_the_store_one_look(store: CountingStore) -> None:

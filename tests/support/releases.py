@@ -13,6 +13,7 @@ What differs between 3.17.2 and 3.18.0, as far as it concerns us:
 - The routes: a skill registry, and more on issues. Our allow-list is the same for both: what is new is refused.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -57,3 +58,14 @@ def other_python() -> str:
         subprocess.run([str(python), "-c", _PREPARE], check=True, cwd=folder)
         complete.touch()
     return str(python)
+
+
+def ingest_with(python: str, tarballs: str, snapshot_store: str, metric: str) -> tuple[str, str]:
+    """Ingest the tests' task with whichever release this Python has; the schema's revision, and the digest."""
+    command = [python, "-W", "ignore", "-m", "support.ingest_release", tarballs, snapshot_store, metric]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(_TESTS)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    revision, digest = done.stdout.split()
+    return revision, digest
