@@ -42,7 +42,7 @@ class Status:
         return {
             "stage": self.stage,
             **({"reason": self.reason} if self.reason else {}),
-            **({"snapshot": known.digest, "mlflow": known.mlflow_version} if known else {}),
+            **({"snapshot": known.digest, "content": known.content, "mlflow": known.mlflow_version} if known else {}),
         }
 
 
