@@ -95,7 +95,7 @@ def _order(point: dict[str, Any]) -> str:
 def _same(before: Any, now: Any) -> bool:
     if isinstance(before, bool) or isinstance(now, bool):
         return before is now
-    return bool(before == now)
+    return bool(before == now or (before != before and now != now))  # noqa: PLR0124 (NaN, which MLflow sends as it is)
 
 
 def _change(name: str, before: Any, now: Any) -> str:

@@ -1,6 +1,7 @@
 """What counts as a difference between two releases' answers, and how it is told."""
 
 import copy
+import math
 import random
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from bigpanda_mlflow.comparison import find_difference
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 NAMES = st.text("abcde", min_size=1, max_size=3)
 ANSWERS = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=20
@@ -140,6 +141,7 @@ def test_what_a_newer_release_may_do(before: Any, now: Any) -> None:
         ),
         ({"next_page_token": "x"}, {}, "next_page_token is missing"),
         ({"gateway": True}, {"gateway": 1}, "gateway is 1 instead of true"),
+        ({"loss": math.nan}, {"loss": 1.5}, "loss is 1.5 instead of NaN"),
         (1, 2, "the answer is 2 instead of 1"),
         ({"note": "x" * 100}, {"note": "y"}, f'note is "y" instead of "{"x" * 79}…'),
     ],
