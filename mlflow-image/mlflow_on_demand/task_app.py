@@ -1,7 +1,7 @@
 """The ASGI application of one task's page: what we answer ourselves, whatever the stage, and the doors before MLflow.
 
 /                         MLflow's page, or, without a snapshot, one that says what is happening
-/static-files/…           MLflow's user interface
+/static-files/…           MLflow's user interface, and hashed files of other releases' (`other_uis.py`)
 /bigpanda/…               the first look's script, the preparing page and its status
 /health                   200 as soon as anything can be served; its JSON names the stage
 /ready                    503 until MLflow and the store answer

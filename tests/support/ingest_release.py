@@ -1,6 +1,6 @@
 """What the function `ingest` does in an image: `python -m support.ingest_release <tarballs> <snapshot store> <metric>`.
 
-Run by the Python of whichever release is to write its snapshot; prints the schema's revision and the digest.
+Run by the Python of whichever release is to write its snapshot.
 """
 
 import sys
@@ -16,4 +16,3 @@ if __name__ == "__main__":
     manifest = ingest_task(IngestRequest(TASK, (tarballs,), snapshot_store, Objective(metric, "minimize"))).manifest
     record_answers(open_snapshot_store(snapshot_store, TASK, manifest.schema_revision), manifest)
     publish_ui(snapshot_store)
-    print(manifest.schema_revision, manifest.digest)

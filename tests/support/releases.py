@@ -60,12 +60,19 @@ def other_python() -> str:
     return str(python)
 
 
-def ingest_with(python: str, tarballs: str, snapshot_store: str, metric: str) -> tuple[str, str]:
-    """Ingest the tests' task with whichever release this Python has; the schema's revision, and the digest."""
-    command = [python, "-W", "ignore", "-m", "support.ingest_release", tarballs, snapshot_store, metric]
-    done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": str(_TESTS)}, capture_output=True, text=True, check=False
-    )
+def run_other(code: str) -> str:
+    """What a piece of Python prints where the other release is installed."""
+    return _run(other_python(), "-c", code)
+
+
+def ingest_with(python: str, tarballs: str, snapshot_store: str, metric: str) -> None:
+    """Ingest the tests' task with whichever release this Python has."""
+    _run(python, "-m", "support.ingest_release", tarballs, snapshot_store, metric)
+
+
+def _run(python: str, *arguments: str) -> str:
+    # MLflow warns that packages beside it are of another release.
+    command, environment = [python, "-W", "ignore", *arguments], {**os.environ, "PYTHONPATH": str(_TESTS)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    revision, digest = done.stdout.split()
-    return revision, digest
+    return done.stdout

@@ -48,6 +48,15 @@ class UpgradedTask:
         """A GET of the page, or of one Revision by its tag."""
         return self.cluster.web.get(path, headers={"host": f"{tag}-{self.netloc}" if tag else self.netloc})
 
+    def search(self, tag: str, **more: Any) -> dict[str, Any]:
+        """A page of runs, from one Revision."""
+        headers = {"host": f"{tag}-{self.netloc}"}
+        asked = {"experiment_ids": [str(TASK)], **more}
+        answer = self.cluster.web.post("/ajax-api/2.0/mlflow/runs/search", json=asked, headers=headers)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
     def patch(self, *operations: dict[str, Any]) -> None:
         """Apply a JSON patch to the Service, and wait until it has come about."""
         path, kind = f"{services()}/{SERVICE}", {"content-type": "application/json-patch+json"}
