@@ -113,4 +113,5 @@ def make_app(settings: ServerSettings, scratch: Path) -> Starlette:
 
 
 def _is_decided(status: Status) -> bool:
-    return status.manifest is not None or status.stage in (Stage.WAITING, Stage.FAILED)
+    # A reason is worth telling at once, even if it may pass.
+    return status.manifest is not None or status.stage in (Stage.WAITING, Stage.FAILED) or bool(status.reason)
