@@ -5,6 +5,8 @@
     ├── StoreError                 a store did not do what was asked
     │   ├── StoreUriError          no backend answers to this URI
     │   ├── StoreUnavailable       passing: network, timeouts, 5xx (transient)
+    │   ├── ObjectChanged          replaced while it was read (transient)
+    │   ├── TransferDamaged        what came has not the checksum that the store tells (transient)
     │   ├── AccessDenied           the credentials do not allow it
     │   ├── ObjectMissing          nothing is stored under that key, or the bucket does not exist
     │   └── PreconditionFailed     somebody else wrote first
@@ -40,6 +42,18 @@ class StoreUriError(StoreError):
 
 class StoreUnavailable(StoreError):
     """The store does not answer for now; asking again later may help."""
+
+    transient: ClassVar[bool] = True
+
+
+class ObjectChanged(StoreError):
+    """An object was replaced while it was read: reading it anew gives the new one."""
+
+    transient: ClassVar[bool] = True
+
+
+class TransferDamaged(StoreError):
+    """The bytes that came are not those of which the store tells the checksum."""
 
     transient: ClassVar[bool] = True
 
