@@ -8,6 +8,7 @@
     │   ├── ObjectChanged          replaced while it was read (transient)
     │   ├── TransferDamaged        what came has not the checksum that the store tells (transient)
     │   ├── AccessDenied           the credentials do not allow it
+    │   ├── RangeBehindEnd         a range begins behind the object's end
     │   ├── ObjectMissing          nothing is stored under that key, or the bucket does not exist
     │   └── PreconditionFailed     somebody else wrote first
     ├── TarballError               a metrics tarball cannot be used; its reason goes into the manifest
@@ -60,6 +61,10 @@ class TransferDamaged(StoreError):
 
 class AccessDenied(StoreError):
     """The store knows us and says no, or does not know us."""
+
+
+class RangeBehindEnd(StoreError):
+    """The object ends before the bytes that were asked for."""
 
 
 class ObjectMissing(StoreError):

@@ -42,7 +42,9 @@ def test_a_new_token_is_seen(tmp_path: Path) -> None:
         assert find_bearer_token({"BEARER_TOKEN_FILE": str(path)}) == token
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "cannot be read"), (b" \n", "is empty"), (b"\xff", "cannot be")])
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "cannot be read"), (b" \n", "is empty"), (b"\xff", "cannot be")]
+)
 def test_a_named_file_without_a_token_is_an_error(tmp_path: Path, content: bytes | None, reason: str) -> None:
     path = tmp_path / "token"
     if content is not None:

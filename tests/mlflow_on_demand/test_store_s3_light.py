@@ -117,7 +117,9 @@ def breaking() -> Iterator[str]:
         thread.join()
 
 
-def test_a_stream_that_ends_too_early_is_an_error(breaking: str) -> None:
+def test_a_stream_that_always_ends_too_early_is_an_error(breaking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ENV, "AWS_ENDPOINT_URL_S3": breaking}.items():
+        monkeypatch.setenv(name, value)
     store = LightS3Store("bucket", "", access(AWS_ENDPOINT_URL_S3=breaking))
     with store.open("x") as stream:
         assert stream.read(4) == b"0123"

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -85,7 +86,7 @@ def test_a_list_is_sorted_deep_and_by_prefix(store: Store) -> None:
     assert [found.key for found in store.list("b/")] == ["b/1/x", "b/2"]
     assert [found.size for found in store.list("a")] == [7]
     assert list(store.list("none")) == []
-    assert next(store.list("a")) == store.stat("a")
+    assert replace(next(store.list("a")), checksum=None) == replace(store.stat("a"), checksum=None)
 
 
 def test_nothing_was_written_yet(store: Store) -> None:
