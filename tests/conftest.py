@@ -10,6 +10,7 @@ import pytest
 
 from bigpanda_laptop.s3 import S3Server
 from support.need import lacking
+from support.xrootd_server import XRootDServer, ground, serving_xrootd
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -25,6 +26,13 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     if not Path(sys.executable).with_name("rclone").exists():
         lacking("rclone is not beside this Python: run make setup")
     with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def xrootd_server() -> Iterator[XRootDServer]:
+    """A real XRootD server that asks nobody who they are, for all tests: each writes below a path of its own."""
+    with ground() as place, serving_xrootd(place) as server:
         yield server
 
 

@@ -12,12 +12,14 @@ so, as on an S3 server that ignores conditions, what is written must be right wh
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from io import BytesIO
 from typing import BinaryIO
 
 from mlflow_on_demand.errors import ObjectMissing, PreconditionFailed
 from mlflow_on_demand.store import StoredObject
+from mlflow_on_demand.transfer import open_object, read_object
 from mlflow_on_demand.xrootd_client import UNFINISHED, AlreadyThere, Entry, XRootDClient
 from mlflow_on_demand.xrootd_uri import XRootDUri
 
@@ -56,13 +58,11 @@ class XRootDStore:
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See Store."""
-        return b"" if length == 0 else self._client.read(self._place.at(key), start, length)
+        return read_object(key, partial(self._client.fetch, self._place.at(key)), start, length)
 
-    @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         """See Store."""
-        with self._client.open(self._place.at(key)) as stream:
-            yield stream
+        return open_object(key, partial(self._client.fetch, self._place.at(key)))
 
     def write(self, key: str, source: BinaryIO) -> StoredObject:
         """See Store."""
@@ -113,5 +113,4 @@ class XRootDStore:
 
 
 def _facts(key: str, entry: Entry, checksum: str | None = None) -> StoredObject:
-    told = f"adler32:{checksum}" if checksum else None
-    return StoredObject(key, entry.size, entry.mtime, entry.identity, told)
+    return StoredObject(key, entry.size, entry.mtime, entry.identity, checksum)

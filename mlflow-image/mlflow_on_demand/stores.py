@@ -7,10 +7,13 @@ from urllib.parse import unquote, urlsplit
 
 from mlflow_on_demand.errors import StoreUriError
 from mlflow_on_demand.store import Store
+from mlflow_on_demand.xrootd_uri import SCHEMES as XROOTD_SCHEMES
 
 
 def open_store(uri: str) -> Store:
-    """The store under `file:///directory` or `s3://bucket/prefix`; StoreUriError for anything else."""
+    """The store under `file:///directory`, `s3://bucket/prefix` or `root://host//path` (`roots`, `xroot`, `xroots`);
+    StoreUriError for anything else.
+    """
     parts = urlsplit(uri)
     if parts.scheme == "file" and not parts.netloc and parts.path:
         from mlflow_on_demand.store_file import FileStore
@@ -20,8 +23,12 @@ def open_store(uri: str) -> Store:
         from mlflow_on_demand.store_s3_light import open_s3
 
         return open_s3(parts.netloc, uri.split("://", 1)[1].partition("/")[2])
+    if parts.scheme in XROOTD_SCHEMES:
+        from mlflow_on_demand.store_xrootd import XRootDStore
+
+        return XRootDStore(uri)
     raise StoreUriError(
-        f"no store answers to the scheme of '{parts.scheme}:…'; use s3://bucket/prefix or file:///directory"
+        f"no store answers to the scheme of '{parts.scheme}:…'; use s3://bucket/prefix, root://host//path or file:///directory"
     )
 
 

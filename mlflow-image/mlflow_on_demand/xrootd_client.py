@@ -4,12 +4,10 @@ Authentication is the bindings' own: Kerberos, X.509 proxies, bearer tokens and 
 tools look for them. Each call has a bound of its own; those of XRD_* variables win over the ones that are set here.
 """
 
-import io
 import os
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -18,8 +16,10 @@ from XRootD import client
 from XRootD.client.env import EnvGetDefault, EnvGetInt, EnvPutInt
 from XRootD.client.flags import AccessMode, DirListFlags, MkDirFlags, OpenFlags, QueryCode, StatInfoFlags
 
-from mlflow_on_demand.errors import ObjectMissing, StoreError, StoreUnavailable, TransferDamaged
+from mlflow_on_demand.checksums import is_same, make_digest
+from mlflow_on_demand.errors import ObjectMissing, RangeBehindEnd, StoreError, TransferDamaged
 from mlflow_on_demand.store import CHUNK
+from mlflow_on_demand.transfer import Part
 from mlflow_on_demand.xrootd_errors import EXISTS, Status, error_of, is_missing, number_of
 from mlflow_on_demand.xrootd_uri import XRootDUri
 
@@ -65,14 +65,14 @@ class XRootDClient:
         self._check(status, path)
         return _entry(path.rpartition("/")[2], found)
 
-    def list(self, path: str) -> "list[Entry]":
+    def entries(self, path: str) -> list[Entry]:
         """What lies directly in a directory, unfinished writes left out; ObjectMissing if it is none."""
         status, found = self._files.dirlist(self._with_opaque(path), DirListFlags.STAT, timeout=_SECONDS)
         self._check(status, path)
         entries = [entry for entry in found or () if entry.statinfo and not entry.name.startswith(_HIDDEN)]
         return [_entry(entry.name, entry.statinfo) for entry in entries]
 
-    def walk(self, path: str) -> "Iterator[tuple[str, Entry]]":
+    def walk(self, path: str) -> Iterator[tuple[str, Entry]]:
         """Everything below a directory, at any depth, directories before what is in them; nothing if it is none.
 
         The names have `/` between their parts. What vanishes meanwhile is left out.
@@ -85,13 +85,13 @@ class XRootDClient:
                 above = [name for level in found for name, entry in level if entry.is_directory]
 
     def adler32(self, path: str) -> str | None:
-        """The checksum in eight hex digits; None if the server has none of this kind, or does not tell."""
+        """The checksum as `adler32:…`; None if the server has none of this kind, or does not tell."""
         query = f"{path}?{'&'.join(filter(None, ('cks.type=adler32', self._place.opaque)))}"
         status, answer = self._files.query(QueryCode.CHECKSUM, query, timeout=_SECONDS)
         if is_missing(status):
             self._check(status, path)
         kind, _, value = (answer or b"").rstrip(b"\0").decode("ascii", "replace").partition(" ")
-        return value.strip().rjust(8, "0") if status.ok and kind == "adler32" else None
+        return f"adler32:{value.strip()}" if status.ok and kind == "adler32" else None
 
     def make_directory(self, path: str) -> None:
         """With those above it; it is no error if it is there."""
@@ -116,24 +116,24 @@ class XRootDClient:
         if not is_missing(status):
             self._check(status, path)
 
-    def read(self, path: str, start: int, length: int | None) -> bytes:
-        """A part of a file, less where the file ends before."""
-        with self._opened(path, OpenFlags.READ) as file:
-            end = self.size_open(file, path) if length is None else start + length
-            parts = []
-            while start < end and (part := self.read_open(file, path, start, min(end - start, 16 * CHUNK))):
-                parts.append(part)
-                start += len(part)
-        return b"".join(parts)
+    def fetch(self, path: str, start: int, length: int | None, etag: str | None) -> Part:
+        """See `transfer.Fetch`. Only of a whole file is the checksum asked for; there, it is the etag."""
+        file = self._open(path, OpenFlags.READ)
+        try:
+            size, checksum = self._facts(file, path, start, length, etag)
+        except BaseException:
+            self._close(file)
+            raise
+        position = start
 
-    @contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
-        """A file as a stream; at its end its checksum is compared with the server's.
+        def read(most: int) -> bytes:
+            nonlocal position
+            status, content = file.read(position, most, timeout=_SECONDS)
+            self._check(status, path)
+            position += len(content)
+            return bytes(content)
 
-        While it reads, what breaks off is taken up again by the client library.
-        """
-        with self._opened(path, OpenFlags.READ) as file:
-            yield io.BufferedReader(_Reader(self, file, path), CHUNK)
+        return Part(read, lambda: self._close(file), start, size, checksum or str(size), checksum)
 
     def replace(self, path: str, source: BinaryIO) -> str | None:
         """Store what `source` yields to its end as this file, seen whole or not at all; see `create`."""
@@ -152,51 +152,54 @@ class XRootDClient:
 
         AlreadyThere if there is one, TransferDamaged if what arrived is not what was sent.
         """
-        sum_, size = 1, 0
-        with self._opened(path, OpenFlags.NEW | OpenFlags.MAKEPATH) as file:
+        digest, size = make_digest("adler32:"), 0
+        assert digest is not None
+        file = self._open(path, OpenFlags.NEW | OpenFlags.MAKEPATH)
+        try:
             while chunk := source.read(CHUNK):
                 status, _ = file.write(bytes(chunk), size, timeout=_SECONDS)
                 self._check(status, path)
-                sum_, size = zlib.adler32(chunk, sum_), size + len(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+        except BaseException:
+            self._close(file)
+            raise
+        self._check(file.close(timeout=_CLOSE_SECONDS)[0], path)
         arrived = self.adler32(path)
-        if arrived not in (None, f"{sum_:08x}") or self.stat(path).size != size:
+        if (arrived and not is_same(digest, arrived)) or self.stat(path).size != size:
             raise TransferDamaged(f"'{path}' was damaged on its way to {self._place.server}")
         return arrived
 
-    def _level(self, path: str, folder: str) -> "list[tuple[str, Entry]]":
+    def _level(self, path: str, folder: str) -> list[tuple[str, Entry]]:
         prefix = f"{folder}/" if folder else ""
         try:
-            entries = self.list(f"{path}/{folder}".rstrip("/") or "/")
+            entries = self.entries(f"{path}/{folder}".rstrip("/") or "/")
         except ObjectMissing:
             return []
         return [(f"{prefix}{entry.name}", entry) for entry in entries]
 
-    def read_open(self, file: Any, path: str, start: int, length: int) -> bytes:
-        status, content = file.read(start, length, timeout=_SECONDS)
-        self._check(status, path)
-        return bytes(content)
-
-    def size_open(self, file: Any, path: str) -> int:
+    def _facts(self, file: Any, path: str, start: int, length: int | None, etag: str | None) -> tuple[int, str | None]:
         status, found = file.stat(timeout=_SECONDS)
         self._check(status, path)
-        return int(found.size)
+        size = int(found.size)
+        if start and start >= size:
+            raise RangeBehindEnd(f"'{path}' ends before byte {start}")
+        is_whole = start == 0 and (length is None or length >= size)
+        return size, self.adler32(path) if is_whole or (etag or "").startswith("adler32:") else None
 
-    @contextmanager
-    def _opened(self, path: str, flags: int) -> Iterator[Any]:
+    def _open(self, path: str, flags: int) -> Any:
         file = client.File()
         url = f"{self._url}{self._with_opaque(path)}"
         status, _ = file.open(url, flags, _FILE_MODE if flags & OpenFlags.NEW else 0, timeout=_SECONDS)
         if number_of(status) == EXISTS:
             raise AlreadyThere(f"'{path}' exists on {self._place.server}")
         self._check(status, path)
-        try:
-            yield file
-        except BaseException:
+        return file
+
+    def _close(self, file: Any) -> None:
+        """Let go of it: what was read is read, and what was not written is removed."""
+        if file.is_open():
             file.close(timeout=_SECONDS)
-            raise
-        status, _ = file.close(timeout=_CLOSE_SECONDS)
-        if flags & OpenFlags.NEW:
-            self._check(status, path)
 
     def _with_opaque(self, path: str) -> str:
         return f"{path}?{self._place.opaque}" if self._place.opaque else path
@@ -204,33 +207,6 @@ class XRootDClient:
     def _check(self, status: Status, path: str) -> None:
         if not status.ok:
             raise error_of(status, self._place.server, path, os.environ)
-
-
-class _Reader(io.RawIOBase):
-    """An open file from its beginning to its end."""
-
-    def __init__(self, calls: XRootDClient, file: Any, path: str) -> None:
-        super().__init__()
-        self._calls, self._file, self._path = calls, file, path
-        self._size = calls.size_open(file, path)
-        self._position, self._sum = 0, 1
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if self._position == self._size:
-            return 0
-        length = min(len(buffer), 4 * CHUNK, self._size - self._position)
-        part = self._calls.read_open(self._file, self._path, self._position, length)
-        if not part:
-            raise StoreUnavailable(f"'{self._path}' broke off")
-        buffer[: len(part)] = part
-        self._position += len(part)
-        self._sum = zlib.adler32(part, self._sum)
-        if self._position == self._size and self._calls.adler32(self._path) not in (None, f"{self._sum:08x}"):
-            raise TransferDamaged(f"'{self._path}' was damaged on its way, or replaced while it was read")
-        return len(part)
 
 
 def _entry(name: str, found: Any) -> Entry:

@@ -11,15 +11,15 @@ from mlflow_on_demand.errors import AccessDenied, ObjectMissing, StoreError, Sto
 
 EXISTS = 3018
 _FS_ERROR = 3005
-_TLS = 110
 _OF_THE_SERVER = 400
 _DENIED = {203, 204, 3010, 3030}
 _MISSING = {304, 3011, 3016}
 _DAMAGED = {305, 3019}
-_REASONS = {
+_PASSING = {
     101: "its host name is not known",
     104: "the connection broke",
     106: "the connection broke",
+    110: "no TLS with it; it must offer it, and X509_CERT_DIR or X509_CERT_FILE name the authority of its certificate",
     206: "it did not answer in time",
     3003: "the file is locked",
     3007: "it cannot read or write",
@@ -70,18 +70,11 @@ def error_of(status: Status, server: str, name: str, env: Mapping[str, str]) -> 
         return ObjectMissing(f"there is no '{name}' on {server}")
     if number in _DENIED:
         found = ", ".join(variable for variable in CREDENTIALS if env.get(variable))
-        what = f"what {found} gave us" if found else f"us, and none of {', '.join(CREDENTIALS)} is set"
-        return AccessDenied(f"XRootD server {server} does not allow access to '{name}': it knows {what}")
+        what = f"it does not accept what {found} says" if found else f"none of {', '.join(CREDENTIALS)} is set"
+        return AccessDenied(f"XRootD server {server} does not allow access to '{name}': {what}")
     if number in _DAMAGED:
         return TransferDamaged(f"'{name}' was damaged on its way to or from {server}")
-    if number == _TLS:
-        return StoreUnavailable(
-            f"no TLS with XRootD server {server}: it must offer it, by a certificate of an authority in "
-            "X509_CERT_DIR (a directory) or X509_CERT_FILE"
-        )
-    if number in _PERMANENT:
-        return StoreError(f"XRootD server {server} refused '{name}': {_PERMANENT[number]}")
-    if number in _REASONS or number < _OF_THE_SERVER:
-        reason = _REASONS.get(number, f"the client's error {number}")
-        return StoreUnavailable(f"XRootD server {server} does not answer for '{name}': {reason}")
-    return StoreError(f"XRootD server {server} refused '{name}' (error {number})")
+    if number in _PERMANENT or (number >= _OF_THE_SERVER and number not in _PASSING):
+        return StoreError(f"XRootD server {server} refused '{name}': {_PERMANENT.get(number, f'error {number}')}")
+    reason = _PASSING.get(number, f"error {number} of the client")
+    return StoreUnavailable(f"XRootD server {server} does not answer for '{name}': {reason}")

@@ -28,7 +28,9 @@ class XRootDUri:
         scheme, separator, rest = shown.partition("://")
         host, _, path = rest.partition("/")
         if not separator or scheme not in SCHEMES:
-            raise StoreUriError(f"'{scheme}:…' is no URI of XRootD: it begins with root://, roots://, xroot:// or xroots://")
+            raise StoreUriError(
+                f"'{scheme}:…' is no URI of XRootD: it begins with root://, roots://, xroot:// or xroots://"
+            )
         name = host.rpartition("@")[2]
         if ":" in host.rpartition("@")[0]:
             raise StoreUriError(f"the XRootD URI of {name} must not carry a password")
@@ -64,4 +66,6 @@ def check_key(key: str) -> None:
     parts = key.split("/")
     is_printable = not any(ord(letter) < 32 or ord(letter) == 127 for letter in key)
     if not all(parts) or "." in parts or ".." in parts or "?" in key or not is_printable:
-        raise StoreError(f"'{key}' is no key for XRootD: parts between '/' must be neither empty, '.' nor '..', without '?'")
+        raise StoreError(
+            f"'{key}' is no key for XRootD: parts between '/' must be neither empty, '.' nor '..', without '?'"
+        )

@@ -45,10 +45,12 @@ class EachTimeAnew:
         return getattr(open_store(self._uri), name)
 
 
-@pytest.fixture(params=["file", "s3", "s3 each time anew"])
+@pytest.fixture(params=["file", "s3", "s3 each time anew", "xrootd"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "file":
         return open_store((tmp_path / "störe with space").as_uri())
+    if request.param == "xrootd":
+        return open_store(request.getfixturevalue("xrootd_server").uri(f"störe with space/{uuid.uuid4().hex}"))
     uri = request.getfixturevalue("s3_uri")
     return open_store(uri) if request.param == "s3" else cast("Store", EachTimeAnew(uri))
 

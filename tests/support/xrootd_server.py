@@ -67,11 +67,8 @@ def serving_xrootd(place: Ground, *lines: str, environment: Mapping[str, str] | 
     (data / EXPORT.strip("/")).mkdir(parents=True)
     config = place.folder / "xrootd.cfg"
     admin = [f"all.{kind} {place.folder}" for kind in ("adminpath", "pidpath")]
-    config.write_text(
-        "\n".join(
-            [f"all.export {EXPORT}", f"oss.localroot {data}", *admin, "xrd.port any", "xrootd.chksum adler32", *lines, ""]
-        )
-    )
+    usual = [f"all.export {EXPORT}", f"oss.localroot {data}", "xrd.port any", "xrootd.chksum adler32"]
+    config.write_text("\n".join([*usual, *admin, *lines, ""]))
     place.own()
     log = place.folder / "log"
     with log.open("wb") as output:
@@ -98,11 +95,12 @@ def serving_xrootd(place: Ground, *lines: str, environment: Mapping[str, str] | 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:
     while True:
-        has_ended = process.poll() is not None
+        has_ended = process.poll() is not None  # asked before the log is read, which is then complete
         text = log.read_text(errors="replace")
         if ready := _READY.search(text):
             return int(ready[1])
-        assert not has_ended and not _FAILED.search(text), text[-2000:]
+        if has_ended or _FAILED.search(text):
+            raise RuntimeError(f"xrootd did not start: {text[-2000:]}")
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.05)
 
