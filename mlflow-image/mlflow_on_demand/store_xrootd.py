@@ -100,7 +100,7 @@ class XRootDStore:
         held, since = "", time.monotonic()
         while True:
             try:
-                self._client.create(lock, BytesIO())
+                self._client.create(lock)
             except AlreadyThere:
                 with suppress(ObjectMissing):
                     if (seen := self._client.stat(lock).identity) != held:

@@ -16,7 +16,7 @@ from XRootD import client
 from XRootD.client.env import EnvGetDefault, EnvGetInt, EnvPutInt
 from XRootD.client.flags import AccessMode, DirListFlags, MkDirFlags, OpenFlags, QueryCode, StatInfoFlags
 
-from mlflow_on_demand.checksums import is_same, make_digest
+from mlflow_on_demand.checksums import Digest, is_same, make_digest
 from mlflow_on_demand.errors import ObjectMissing, RangeBehindEnd, StoreError, TransferDamaged
 from mlflow_on_demand.store import CHUNK
 from mlflow_on_demand.transfer import Part
@@ -65,14 +65,18 @@ class XRootDClient:
         self._check(status, path)
         return _entry(path.rpartition("/")[2], found)
 
-    def entries(self, path: str) -> list[Entry]:
-        """What lies directly in a directory, unfinished writes left out; ObjectMissing if it is none."""
+    def entries(self, path: str, *, unfinished: bool = False) -> list[Entry]:
+        """What lies directly in a directory, also what nobody has finished to write if that is wanted.
+
+        ObjectMissing if there is no such directory.
+        """
         status, found = self._files.dirlist(self._with_opaque(path), DirListFlags.STAT, timeout=_SECONDS)
         self._check(status, path)
-        entries = [entry for entry in found or () if entry.statinfo and not entry.name.startswith(_HIDDEN)]
+        hidden = () if unfinished else _HIDDEN
+        entries = [entry for entry in found or () if entry.statinfo and not entry.name.startswith(hidden)]
         return [_entry(entry.name, entry.statinfo) for entry in entries]
 
-    def walk(self, path: str) -> Iterator[tuple[str, Entry]]:
+    def walk(self, path: str, *, unfinished: bool = False) -> Iterator[tuple[str, Entry]]:
         """Everything below a directory, at any depth, directories before what is in them; nothing if it is none.
 
         The names have `/` between their parts. What vanishes meanwhile is left out.
@@ -80,7 +84,7 @@ class XRootDClient:
         above = [""]
         with ThreadPoolExecutor(_DIRECTORIES_AT_ONCE) as pool:
             while above:
-                found = list(pool.map(lambda folder: self._level(path, folder), above))
+                found = list(pool.map(lambda folder: self._level(path, folder, unfinished=unfinished), above))
                 yield from (one for level in found for one in level)
                 above = [name for level in found for name, entry in level if entry.is_directory]
 
@@ -136,10 +140,20 @@ class XRootDClient:
         return Part(read, lambda: self._close(file), start, size, checksum or str(size), checksum)
 
     def replace(self, path: str, source: BinaryIO) -> str | None:
-        """Store what `source` yields to its end as this file, seen whole or not at all; see `create`."""
+        """Store what `source` yields to its end as this file, and the directories above it; readers see it whole.
+
+        Its checksum if the server has one. TransferDamaged if what arrived is not what was sent.
+        """
         unfinished = f"{path.rpartition('/')[0]}/{UNFINISHED}{uuid4().hex}"
+        file = self._open(unfinished, OpenFlags.NEW | OpenFlags.MAKEPATH, path)
         try:
-            checksum = self.create(unfinished, source)
+            try:
+                size, digest = self._fill(file, source, path)
+            finally:
+                self._close(file)
+            checksum = self.adler32(unfinished)
+            if (checksum and not is_same(digest, checksum)) or self.stat(unfinished).size != size:
+                raise TransferDamaged(f"'{path}' was damaged on its way to {self._place.server}")  # noqa: TRY301
             self.rename(unfinished, path)
         except BaseException:
             with suppress(StoreError):
@@ -147,33 +161,25 @@ class XRootDClient:
             raise
         return checksum
 
-    def create(self, path: str, source: BinaryIO) -> str | None:
-        """A new file, and the directories above it, from all that `source` yields; its checksum if the server has one.
+    def create(self, path: str) -> None:
+        """An empty file, and the directories above it, by one writer only: AlreadyThere for all others."""
+        self._check(self._open(path, OpenFlags.NEW | OpenFlags.MAKEPATH).close(timeout=_SECONDS)[0], path)
 
-        AlreadyThere if there is one, TransferDamaged if what arrived is not what was sent.
-        """
+    def _fill(self, file: Any, source: BinaryIO, path: str) -> tuple[int, Digest]:
         digest, size = make_digest("adler32:"), 0
         assert digest is not None
-        file = self._open(path, OpenFlags.NEW | OpenFlags.MAKEPATH)
-        try:
-            while chunk := source.read(CHUNK):
-                status, _ = file.write(bytes(chunk), size, timeout=_SECONDS)
-                self._check(status, path)
-                digest.update(chunk)
-                size += len(chunk)
-        except BaseException:
-            self._close(file)
-            raise
+        while chunk := source.read(CHUNK):
+            status, _ = file.write(bytes(chunk), size, timeout=_SECONDS)
+            self._check(status, path)
+            digest.update(chunk)
+            size += len(chunk)
         self._check(file.close(timeout=_CLOSE_SECONDS)[0], path)
-        arrived = self.adler32(path)
-        if (arrived and not is_same(digest, arrived)) or self.stat(path).size != size:
-            raise TransferDamaged(f"'{path}' was damaged on its way to {self._place.server}")
-        return arrived
+        return size, digest
 
-    def _level(self, path: str, folder: str) -> list[tuple[str, Entry]]:
+    def _level(self, path: str, folder: str, *, unfinished: bool) -> list[tuple[str, Entry]]:
         prefix = f"{folder}/" if folder else ""
         try:
-            entries = self.entries(f"{path}/{folder}".rstrip("/") or "/")
+            entries = self.entries(f"{path}/{folder}".rstrip("/") or "/", unfinished=unfinished)
         except ObjectMissing:
             return []
         return [(f"{prefix}{entry.name}", entry) for entry in entries]
@@ -187,17 +193,17 @@ class XRootDClient:
         is_whole = start == 0 and (length is None or length >= size)
         return size, self.adler32(path) if is_whole or (etag or "").startswith("adler32:") else None
 
-    def _open(self, path: str, flags: int) -> Any:
+    def _open(self, path: str, flags: int, shown: str = "") -> Any:
         file = client.File()
         url = f"{self._url}{self._with_opaque(path)}"
         status, _ = file.open(url, flags, _FILE_MODE if flags & OpenFlags.NEW else 0, timeout=_SECONDS)
         if number_of(status) == EXISTS:
             raise AlreadyThere(f"'{path}' exists on {self._place.server}")
-        self._check(status, path)
+        self._check(status, shown or path)
         return file
 
     def _close(self, file: Any) -> None:
-        """Let go of it: what was read is read, and what was not written is removed."""
+        """Let go of it, whatever became of it."""
         if file.is_open():
             file.close(timeout=_SECONDS)
 

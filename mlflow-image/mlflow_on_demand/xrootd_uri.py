@@ -12,6 +12,10 @@ from mlflow_on_demand.errors import StoreError, StoreUriError
 SCHEMES = frozenset({"root", "roots", "xroot", "xroots"})
 
 
+class KeyRefused(StoreError):
+    """XRootD cannot store such a name."""
+
+
 @dataclass(frozen=True)
 class XRootDUri:
     """A place on a server: `host` may carry a port and a user name, `path` is absolute and has no slash at its end."""
@@ -40,7 +44,7 @@ class XRootDUri:
         if path:
             try:
                 check_key(path)
-            except StoreError:
+            except KeyRefused:
                 raise StoreUriError(f"the path of '{scheme}://{name}//…' is none that XRootD can store") from None
         return cls(scheme, host, f"/{path}", opaque)
 
@@ -50,7 +54,7 @@ class XRootDUri:
         return self.host.rpartition("@")[2]
 
     def at(self, key: str) -> str:
-        """The absolute path of a key below this place ("": this place itself); StoreError if it is no key."""
+        """The absolute path of a key below this place ("": this place itself); KeyRefused if it is no key."""
         if not key:
             return self.path
         check_key(key)
@@ -62,10 +66,8 @@ class XRootDUri:
 
 
 def check_key(key: str) -> None:
-    """StoreError if XRootD cannot store this name: `?` begins what is no part of it, and a list has a name a line."""
+    """KeyRefused if XRootD cannot store this name: `?` begins what is no part of it, and a list has a name a line."""
     parts = key.split("/")
     is_printable = not any(ord(letter) < 32 or ord(letter) == 127 for letter in key)
     if not all(parts) or "." in parts or ".." in parts or "?" in key or not is_printable:
-        raise StoreError(
-            f"'{key}' is no key for XRootD: parts between '/' must be neither empty, '.' nor '..', without '?'"
-        )
+        raise KeyRefused(f"'{key}' is no key: XRootD cannot store '?', control characters, nor empty, . or .. parts")
