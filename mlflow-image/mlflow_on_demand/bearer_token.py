@@ -5,6 +5,9 @@ BEARER_TOKEN_FILE names, `bt_u<uid>` in XDG_RUNTIME_DIR, and in /tmp. Tokens liv
 ask anew for each request: nothing is kept. Whether a token is any good is for the server to judge.
 """
 
+import base64
+import datetime as dt
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,3 +49,12 @@ def _read(path: Path) -> str:
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeError):
         return ""
+
+
+def end_of_token(token: str) -> dt.datetime | None:
+    """When the token ends by its own words (`exp` of a JWT, unverified); None if it is no JWT or does not say."""
+    try:
+        claims = token.split(".")[1]
+        return dt.datetime.fromtimestamp(json.loads(base64.urlsafe_b64decode(f"{claims}==="))["exp"], dt.UTC)
+    except (IndexError, ValueError, KeyError, TypeError, OverflowError, OSError):
+        return None

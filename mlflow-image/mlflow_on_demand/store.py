@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from mlflow_on_demand.errors import StoreError
+
 CHUNK = 1024 * 1024
 
 
@@ -25,6 +27,14 @@ class StoredObject:
     mtime: int
     etag: str
     checksum: str | None = None
+
+
+def parts_of(key: str) -> tuple[str, ...]:
+    """A key taken apart; StoreError for what could lead out of its store, or is no name of a file."""
+    parts = tuple(key.split("/"))
+    if not all(parts) or ".." in parts or "." in parts or "\0" in key:
+        raise StoreError(f"'{key}' is no key")
+    return parts
 
 
 class Store(Protocol):

@@ -106,7 +106,10 @@ class S3Store:
         """See Store."""
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
         with _translated(key):
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=BytesIO(content), **condition)
+            try:
+                self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=BytesIO(content), **condition)
+            except self._client.exceptions.NoSuchKey:  # S3's word for an `If-Match` where nothing is
+                raise PreconditionFailed(f"somebody else removed '{key}'") from None
         return self.stat(key)
 
     def delete(self, key: str) -> None:

@@ -33,13 +33,14 @@ class Part:
     """One answer of a store: the bytes of an object from `start` on, as they come, and the facts it tells of the whole.
 
     `read` gives at most so many bytes, as soon as there are some, and b"" behind the last; StoreUnavailable if the
-    connection fails. `size` and `checksum` are the whole object's.
+    connection fails, and where it is known to have ended too early. `size` (None: unknown) and `checksum` are the whole
+    object's; without an etag ("") it cannot be gone on with.
     """
 
     read: Callable[[int], bytes]
     close: Callable[[], None]
     start: int
-    size: int
+    size: int | None
     etag: str
     checksum: str | None = None
 
@@ -149,21 +150,25 @@ class _Stream:
         self._part = fetch(start, length, None)
         self._etag, self._checksum = self._part.etag, self._part.checksum
         whole = self._part.size
-        self._end = whole if length is None else min(whole, start + length)
+        asked = None if length is None else start + length
+        self._end = min((one for one in (whole, asked) if one is not None), default=None)
         self._at = start
         self._came = self._part.start  # what this connection has brought us to
-        is_whole = start == 0 and self._end == whole
+        is_whole = start == 0 and (asked is None or asked == whole)
         self._digest = make_digest(self._checksum) if is_whole else None
         self._failures = 0
         self._failed_at = start
 
     def read(self, size: int = -1) -> bytes:
         """As many bytes as asked for, and fewer only at the end."""
-        wanted = self._end - self._at if size < 0 else min(size, self._end - self._at)
+        left = None if self._end is None else self._end - self._at
+        wanted = min((one for one in (left, size if size >= 0 else None) if one is not None), default=None)
         chunks = []
-        while wanted > 0:
-            chunk = self._next(min(wanted, CHUNK))
-            wanted -= len(chunk)
+        while wanted is None or wanted > 0:
+            chunk = self._next(CHUNK if wanted is None else min(wanted, CHUNK))
+            if not chunk:
+                break
+            wanted = None if wanted is None else wanted - len(chunk)
             chunks.append(chunk)
         self._verify()
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -173,9 +178,9 @@ class _Stream:
         self._part.close()
 
     def _next(self, size: int) -> bytes:
-        """Some bytes, at most so many."""
+        """Some bytes, at most so many; none at the end of what was asked for."""
         chunk = b""
-        while not chunk:
+        while not chunk and self._at != self._end:
             check_time()
             try:
                 chunk = self._receive(size)
@@ -191,6 +196,9 @@ class _Stream:
         behind = self._at - self._came
         chunk = self._part.read(min(behind, CHUNK) if behind else size)
         if not chunk:
+            if self._end is None and not behind:
+                self._end = self._at  # no size was told: this is it
+                return b""
             raise StoreUnavailable(f"the store broke off in '{self._key}'")
         self._came += len(chunk)
         return b"" if behind else chunk
@@ -203,12 +211,12 @@ class _Stream:
         self._part.close()
         while True:
             self._failures += 1
-            if self._failures >= self._patience.attempts:
+            if self._failures >= self._patience.attempts or not self._etag:
                 raise error
             wait(self._patience.pause_after(self._failures))
             check_time()
             try:
-                part = self._fetch(self._at, self._end - self._at, self._etag)
+                part = self._fetch(self._at, None if self._end is None else self._end - self._at, self._etag)
             except StoreUnavailable as latest:
                 error = latest
                 continue
@@ -224,7 +232,7 @@ class _Stream:
         return ObjectChanged(f"'{self._key}' was replaced while it was read")
 
     def _verify(self) -> None:
-        if self._at < self._end or self._digest is None or self._checksum is None:
+        if self._at != self._end or self._digest is None or self._checksum is None:
             return
         digest, self._digest = self._digest, None
         if not is_same(digest, self._checksum):

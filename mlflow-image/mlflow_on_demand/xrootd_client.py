@@ -21,6 +21,7 @@ from mlflow_on_demand.errors import ObjectMissing, RangeBehindEnd, StoreError, T
 from mlflow_on_demand.store import CHUNK
 from mlflow_on_demand.transfer import Part
 from mlflow_on_demand.xrootd_errors import EXISTS, Status, error_of, is_missing, number_of
+from mlflow_on_demand.xrootd_token import hand_over
 from mlflow_on_demand.xrootd_uri import XRootDUri
 
 _SECONDS = 30
@@ -56,8 +57,23 @@ class XRootDClient:
     def __init__(self, place: XRootDUri) -> None:
         _set_bounds()
         self._place = place
-        self._url = f"{place.scheme}://{place.host}/"
-        self._files = client.FileSystem(self._url)
+        self._latest: tuple[str, Any] = ("", None)
+
+    @property
+    def _url(self) -> str:
+        """The server's; the client library shares a connection among all that write server and user alike."""
+        generation = hand_over(os.environ)
+        user = f"t{generation}@" if generation and "@" not in self._place.host else ""
+        return f"{self._place.scheme}://{user}{self._place.host}/"
+
+    @property
+    def _files(self) -> Any:
+        url, files = self._latest
+        if url != self._url:
+            url = self._url
+            files = client.FileSystem(url)
+            self._latest = (url, files)
+        return files
 
     def stat(self, path: str) -> Entry:
         """ObjectMissing if nothing is there."""

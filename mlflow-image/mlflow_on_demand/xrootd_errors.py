@@ -4,9 +4,11 @@ The numbers are those of XrdCl/XrdClStatus.hh (of the client) and XProtocol/XPro
 Texts of servers are not passed on: they repeat paths with all that was sent behind them, tokens too.
 """
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Protocol
 
+from mlflow_on_demand.bearer_token import end_of_token, find_bearer_token
 from mlflow_on_demand.errors import AccessDenied, ObjectMissing, StoreError, StoreUnavailable, TransferDamaged
 
 EXISTS = 3018
@@ -69,12 +71,24 @@ def error_of(status: Status, server: str, name: str, env: Mapping[str, str]) -> 
     if is_missing(status):
         return ObjectMissing(f"there is no '{name}' on {server}")
     if number in _DENIED:
-        found = ", ".join(variable for variable in CREDENTIALS if env.get(variable))
-        what = f"it does not accept what {found} says" if found else f"none of {', '.join(CREDENTIALS)} is set"
-        return AccessDenied(f"XRootD server {server} does not allow access to '{name}': {what}")
+        return AccessDenied(f"XRootD server {server} does not allow access to '{name}': {_of_credentials(env)}")
     if number in _DAMAGED:
         return TransferDamaged(f"'{name}' was damaged on its way to or from {server}")
     if number in _PERMANENT or (number >= _OF_THE_SERVER and number not in _PASSING):
         return StoreError(f"XRootD server {server} refused '{name}': {_PERMANENT.get(number, f'error {number}')}")
     reason = _PASSING.get(number, f"error {number} of the client")
     return StoreUnavailable(f"XRootD server {server} does not answer for '{name}': {reason}")
+
+
+def _of_credentials(env: Mapping[str, str]) -> str:
+    """What is known of the credentials that were refused, by the names of their variables."""
+    found = ", ".join(variable for variable in CREDENTIALS if env.get(variable))
+    if not found:
+        return f"none of {', '.join(CREDENTIALS)} is set"
+    try:
+        end = end_of_token(find_bearer_token(env) or "")
+    except AccessDenied as error:
+        return str(error)
+    if end is not None and end < dt.datetime.now(dt.UTC):
+        return f"the bearer token ended at {end:%Y-%m-%d %H:%M:%S} UTC ({found} is set)"
+    return f"it does not accept what {found} says"

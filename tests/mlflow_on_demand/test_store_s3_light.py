@@ -98,7 +98,11 @@ class BreaksOff(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.send_response(200)
-        for name, value in (("Content-Length", "10"), ("ETag", '"e"'), ("Last-Modified", "x")):
+        for name, value in (
+            ("Content-Length", "10"),
+            ("ETag", '"e"'),
+            ("Last-Modified", "Wed, 25 Nov 2026 12:00:01 GMT"),
+        ):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(b"0123")

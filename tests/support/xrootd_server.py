@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def ground() -> Iterator[Ground]:
 
 
 @contextlib.contextmanager
-def serving_xrootd(place: Ground, *lines: str, environment: Mapping[str, str] | None = None) -> Iterator[XRootDServer]:
+def serving_xrootd(place: Ground, *lines: str) -> Iterator[XRootDServer]:
     """Start a server with these lines of configuration beside the usual ones; it answers when this yields."""
     if shutil.which("xrootd") is None:
         lacking("XRootD's server is missing: tests/install-debian-packages installs xrootd-server")
@@ -75,7 +75,7 @@ def serving_xrootd(place: Ground, *lines: str, environment: Mapping[str, str] | 
         process = subprocess.Popen(
             [*_until_we_end(), "xrootd", "-c", str(config)],
             cwd=place.folder,
-            env={**os.environ, "HOME": str(place.folder), **(environment or {})},
+            env={**os.environ, "HOME": str(place.folder), "XDG_CACHE_HOME": f"{place.folder}/.cache"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
