@@ -21,7 +21,7 @@ from mlflow_on_demand.errors import ObjectMissing, PreconditionFailed
 from mlflow_on_demand.store import StoredObject
 from mlflow_on_demand.transfer import open_object, read_object
 from mlflow_on_demand.xrootd_client import UNFINISHED, AlreadyThere, Entry, XRootDClient
-from mlflow_on_demand.xrootd_uri import XRootDUri
+from mlflow_on_demand.xrootd_uri import XRootDUri, check_key
 
 _LOCK_SECONDS = 30.0
 _LOOK_AGAIN_SECONDS = 0.1
@@ -51,28 +51,28 @@ class XRootDStore:
 
     def stat(self, key: str) -> StoredObject:
         """See Store."""
-        entry = self._client.stat(self._place.at(key))
+        entry = self._client.stat(self._path(key))
         if entry.is_directory:
             raise ObjectMissing(f"'{key}' is a directory")
-        return _facts(key, entry, self._client.adler32(self._place.at(key)))
+        return _facts(key, entry, self._client.adler32(self._path(key)))
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See Store."""
-        return read_object(key, partial(self._client.fetch, self._place.at(key)), start, length)
+        return read_object(key, partial(self._client.fetch, self._path(key)), start, length)
 
     def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         """See Store."""
-        return open_object(key, partial(self._client.fetch, self._place.at(key)))
+        return open_object(key, partial(self._client.fetch, self._path(key)))
 
     def write(self, key: str, source: BinaryIO) -> StoredObject:
         """See Store."""
-        path = self._place.at(key)
+        path = self._path(key)
         checksum = self._client.replace(path, source)
         return _facts(key, self._client.stat(path), checksum)
 
     def write_if(self, key: str, content: bytes, etag: str | None) -> StoredObject:
         """See Store; what it promises, this module's docstring says."""
-        with self._locked(self._place.at(key)):
+        with self._locked(self._path(key)):
             try:
                 found = self.stat(key).etag
             except ObjectMissing:
@@ -83,7 +83,11 @@ class XRootDStore:
 
     def delete(self, key: str) -> None:
         """See Store."""
-        self._client.remove(self._place.at(key))
+        self._client.remove(self._path(key))
+
+    def _path(self, key: str) -> str:
+        check_key(key)
+        return self._place.at(key)
 
     @contextmanager
     def _locked(self, path: str) -> Iterator[None]:

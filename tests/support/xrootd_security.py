@@ -52,10 +52,10 @@ class Issuer:
     def token(self, seconds: float, scope: str = "storage.read:/ storage.modify:/") -> str:
         """One that ends in so many seconds."""
         now = int(time.time())
-        claims: dict[str, object] = {"wlcg.ver": "1.0", "iss": _ISSUER, "aud": _AUDIENCE, "sub": "panda", "scope": scope}
-        claims |= {"iat": now - 60, "nbf": now - 60, "exp": int(now + seconds), "jti": str(time.time_ns())}
+        claims = {"wlcg.ver": "1.0", "iss": _ISSUER, "aud": _AUDIENCE, "sub": "panda", "scope": scope}
+        times = {"iat": now - 60, "nbf": now - 60, "exp": int(now + seconds), "jti": str(time.time_ns())}
         head = {"typ": "JWT", "alg": "RS256", "kid": "one"}
-        signed = f"{_encode(json.dumps(head).encode())}.{_encode(json.dumps(claims).encode())}"
+        signed = f"{_encode(json.dumps(head).encode())}.{_encode(json.dumps({**claims, **times}).encode())}"
         signature = self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{signed}.{_encode(signature)}"
 
