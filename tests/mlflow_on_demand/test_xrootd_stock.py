@@ -1,4 +1,4 @@
-"""Stock MLflow with our plug-in on a real XRootD server: scripts of physicists, and a tracking server with its UI's calls."""
+"""Stock MLflow with our plug-in on a real XRootD server: a physicist's script, and a tracking server's pages."""
 
 import json
 import subprocess
@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from bench.stock import running_stock, until_answered
-from support import xrootd_mlflow
 from support.xrootd_server import XRootDServer
 from support.xrootd_stock import install_plugin
 
+SCRIPT = Path(__file__).parents[1] / "support" / "xrootd_mlflow.py"
 Plugin = tuple[Path, dict[str, str]]
 
 MANY = {f"{number % 3}/größe {number}.txt": str(number) for number in range(20)}
@@ -29,7 +29,7 @@ def run_script(plugin: Plugin, tracking: str, folder: Path, *location: str) -> A
     mlflow, environment = plugin
     (folder / "work").mkdir()
     done = subprocess.run(
-        [mlflow.with_name("python"), xrootd_mlflow.__file__, str(folder / "work"), *location],
+        [mlflow.with_name("python"), SCRIPT, str(folder / "work"), *location],
         env={**environment, "MLFLOW_TRACKING_URI": tracking, "HOME": str(folder), "PATH": "/usr/bin:/bin"},
         cwd=folder,
         capture_output=True,

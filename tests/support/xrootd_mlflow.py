@@ -12,7 +12,7 @@ from typing import Any
 
 import mlflow
 
-warnings.simplefilter("error", UserWarning)  # MLflow warns so of a plug-in that it cannot load
+warnings.filterwarnings("error", message="Failure attempting to register")  # a plug-in that cannot be loaded
 
 
 class _Doubles(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -33,7 +33,6 @@ def main(folder: Path, location: str | None) -> dict[str, Any]:
         mlflow.log_artifacts(str(many), "many")
         mlflow.log_text("text", "deep/er/text.txt")
         mlflow.log_dict({"loss": 0.25}, "loss.json")
-        warnings.simplefilter("ignore")
         model = mlflow.pyfunc.log_model(name="net", python_model=_Doubles(), input_example=["a"], pip_requirements=[])
     run_id, uri = run.info.run_id, run.info.artifact_uri
     client = mlflow.MlflowClient()
@@ -52,4 +51,4 @@ def main(folder: Path, location: str | None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), *sys.argv[2:] or [None])))
+    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)))
