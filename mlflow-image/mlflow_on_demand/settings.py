@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from mlflow_on_demand.errors import SettingsError
+from mlflow_on_demand.xrootd_uri import SCHEMES as XROOTD_SCHEMES
 
 JEDITASKID = "BIGPANDA_JEDITASKID"
 SNAPSHOT_STORE = "BIGPANDA_SNAPSHOT_STORE"
@@ -26,9 +27,9 @@ MAX_JEDITASKID = 9_007_199_254
 class ServerSettings:
     """What the server of one task needs to know.
 
-    `snapshot_store` is a URI prefix (`s3://bucket/prefix` or `file:///dir`), `public_url` the address of the task's
-    page as a browser sees it, `scheme://host[:port]` without a path. Credentials are not here: S3 reads boto3's own
-    variables.
+    `snapshot_store` is a URI prefix (`s3://bucket/prefix`, `root://host//path` or `file:///dir`), `public_url` the
+    address of the task's page as a browser sees it, `scheme://host[:port]` without a path. Credentials are not here: S3
+    reads boto3's own variables, XRootD those of its tools.
     """
 
     jeditaskid: int
@@ -89,7 +90,9 @@ def _check_store(uri: str) -> None:
         return
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return
-    raise SettingsError(f"{SNAPSHOT_STORE} must be s3://bucket/prefix or file:///directory")
+    if parts.scheme in XROOTD_SCHEMES and parts.netloc and not parts.query:  # which could be a secret
+        return
+    raise SettingsError(f"{SNAPSHOT_STORE} must be s3://bucket/prefix, root://host//path or file:///directory")
 
 
 def _check_public_url(url: str) -> None:

@@ -85,6 +85,16 @@ class XRootDStore:
         """See Store."""
         self._client.remove(self._path(key))
 
+    def list_unfinished(self) -> Iterator[StoredObject]:
+        """See KeepsUnfinished: writes that broke off, and locks of writers that died."""
+        for name, entry in sorted(self._client.walk(self._place.path, unfinished=True)):
+            if entry.name.startswith(UNFINISHED) and not entry.is_directory:
+                yield _facts(name, entry)
+
+    def discard_unfinished(self, write: StoredObject) -> None:
+        """See KeepsUnfinished."""
+        self.delete(write.key)
+
     def _path(self, key: str) -> str:
         check_key(key)
         return self._place.at(key)

@@ -1,8 +1,8 @@
 """Reads URIs of XRootD as ATLAS writes them, and makes the paths and URLs that the client library wants.
 
 `root://eosatlas.cern.ch//eos/atlas/data?xrd.wantprot=krb5`: the first slash ends the host, the path begins with the
-second (with one slash only, the path is the same). What follows `?` is for server and client, no part of a name; it may
-be a secret (`authz=`), so it is sent and never shown. Nothing is percent-decoded: to XRootD `%20` is three characters.
+second; slashes more or less mean the same path. What follows `?` is for server and client, no part of a name; it may be
+a secret (`authz=`), so it is sent and never shown. Nothing is percent-decoded: to XRootD `%20` is three characters.
 """
 
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class XRootDUri:
             raise StoreUriError(f"the XRootD URI of {name} must not carry a password")
         if not name or name.startswith(":") or any(letter.isspace() for letter in host):
             raise StoreUriError("an XRootD URI needs a host: root://host//path")
-        path = path.strip("/")
+        path = "/".join(filter(None, path.split("/")))
         if path:
             try:
                 check_key(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_on_demand.errors import ObjectMissing, StoreError, StoreUnavailable, StoreUriError
-from mlflow_on_demand.store import Store
+from mlflow_on_demand.store_xrootd import XRootDStore
 from mlflow_on_demand.stores import open_store, split_uri
 from mlflow_on_demand.xrootd_uri import XRootDUri
 from support.xrootd_security import add_key, keytab_lines, tls_lines
@@ -22,14 +22,15 @@ def folder(xrootd_server: XRootDServer) -> Path:
 
 
 @pytest.fixture
-def store(xrootd_server: XRootDServer, folder: Path) -> Store:
-    return open_store(xrootd_server.uri(folder.name))
+def store(xrootd_server: XRootDServer, folder: Path) -> XRootDStore:
+    return XRootDStore(xrootd_server.uri(folder.name))
 
 
 @pytest.mark.parametrize(
     ("uri", "shown", "path"),
     [
         ("root://eosatlas.cern.ch//eos/atlas/x", "root://eosatlas.cern.ch//eos/atlas/x", "/eos/atlas/x"),
+        ("root://eosatlas.cern.ch//eos//atlas/x", "root://eosatlas.cern.ch//eos/atlas/x", "/eos/atlas/x"),
         ("root://eosatlas.cern.ch/eos/atlas/x/", "root://eosatlas.cern.ch//eos/atlas/x", "/eos/atlas/x"),
         ("xroots://me@h:1095//eos/a b%20c/ü", "xroots://me@h:1095//eos/a b%20c/ü", "/eos/a b%20c/ü"),
         ("roots://[::1]:1094//eos?xrd.wantprot=krb5&authz=secret", "roots://[::1]:1094//eos", "/eos"),
@@ -58,36 +59,41 @@ def test_a_single_file() -> None:
 
 
 @pytest.mark.parametrize("key", ["a?b", "a\nb", "../a", "a/../../b", "/a", "a//b", "", "a/."])
-def test_names_that_xrootd_cannot_store(store: Store, folder: Path, key: str) -> None:
+def test_names_that_xrootd_cannot_store(store: XRootDStore, folder: Path, key: str) -> None:
     with pytest.raises(StoreError, match="is no key"):
         store.write(key, io.BytesIO(b""))
     assert not folder.exists()
 
 
 @pytest.mark.parametrize("key", ["a&b=c", "100%20#1", 'it\'s "so"', " lead and trail ", "ü☃", "x" * 250])
-def test_names_that_it_can(store: Store, folder: Path, key: str) -> None:
+def test_names_that_it_can(store: XRootDStore, folder: Path, key: str) -> None:
     store.write(key, io.BytesIO(key.encode()))
     assert [found.key for found in store.list()] == [key]
     assert [path.name for path in folder.iterdir()] == [key]
     assert store.read(key) == key.encode()
 
 
-def test_checksums_are_the_servers(store: Store, folder: Path) -> None:
+def test_checksums_are_the_servers(store: XRootDStore, folder: Path) -> None:
     written = store.write("x", io.BytesIO(b"Wikipedia"))
     assert written.checksum == store.stat("x").checksum == "adler32:11e60398"
     assert next(store.list()).checksum is None
 
 
-def test_what_is_hidden_is_not_listed(store: Store, folder: Path) -> None:
+def test_what_is_hidden_is_not_listed(store: XRootDStore, folder: Path) -> None:
     store.write("sub/x", io.BytesIO(b""))
+    (folder / "sub").chmod(0o777)
     for name in (".unfinished-1", ".sys.a#.v.upload", ".sys.v#.x/123.456"):
         path = folder / "sub" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
     assert [found.key for found in store.list()] == ["sub/x"]
+    (unfinished,) = store.list_unfinished()
+    assert unfinished.key == "sub/.unfinished-1"
+    store.discard_unfinished(unfinished)
+    assert list(store.list_unfinished()) == []
 
 
-def test_a_directory_is_no_object(store: Store) -> None:
+def test_a_directory_is_no_object(store: XRootDStore) -> None:
     store.write("sub/x", io.BytesIO(b""))
     for act in (store.stat, store.read):
         with pytest.raises(ObjectMissing):

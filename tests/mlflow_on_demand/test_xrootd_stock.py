@@ -29,7 +29,14 @@ def run_script(plugin: Plugin, tracking: str, folder: Path, *location: str) -> A
     mlflow, environment = plugin
     (folder / "work").mkdir()
     done = subprocess.run(
-        [mlflow.with_name("python"), SCRIPT, str(folder / "work"), *location],
+        [
+            mlflow.with_name("python"),
+            "-W",
+            "error:Failure attempting:UserWarning",
+            SCRIPT,
+            str(folder / "work"),
+            *location,
+        ],
         env={**environment, "MLFLOW_TRACKING_URI": tracking, "HOME": str(folder), "PATH": "/usr/bin:/bin"},
         cwd=folder,
         capture_output=True,

@@ -6,13 +6,10 @@ xrootd_mlflow.py <folder> [<artifact location>]    logs, loads and lists by the 
 
 import json
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import mlflow
-
-warnings.filterwarnings("error", message="Failure attempting to register")  # a plug-in that cannot be loaded
 
 
 class _Doubles(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
