@@ -26,15 +26,25 @@ from mlflow.protos.databricks_pb2 import (
 )
 from mlflow.store.artifact.artifact_repo import ArtifactRepository, verify_artifact_path
 
-from mlflow_on_demand.errors import AccessDenied, ObjectMissing, StoreError, StoreUriError
+from mlflow_on_demand.errors import (
+    AccessDenied,
+    ObjectChanged,
+    ObjectMissing,
+    StoreError,
+    StoreUriError,
+    TransferDamaged,
+)
 from mlflow_on_demand.store import CHUNK
-from mlflow_on_demand.transfer import open_object
+from mlflow_on_demand.transfer import Patience, open_object, persist
 from mlflow_on_demand.xrootd_hosts import ALLOWED_SCHEMES, may_connect
 from mlflow_on_demand.xrootd_uri import KeyRefused, XRootDUri
 
 if TYPE_CHECKING:
     from mlflow_on_demand.xrootd_client import Entry, XRootDClient
 
+# Reads go on by themselves, and connections are made again by the bindings: this is for what is left.
+_PASSING = (StoreUnavailable, ObjectChanged, TransferDamaged)
+_ONCE_MORE = Patience(attempts=2)
 _INSTALL = "MLflow on XRootD needs the package xrootd: pip install 'bigpanda-mlflow[xrootd]'"
 
 
@@ -122,16 +132,25 @@ class XRootDArtifactRepository(ArtifactRepository):  # type: ignore[misc]
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         path, local = self._path(_given(remote_file_path)), Path(local_path)
-        try:
-            with _told(), open_object(path, partial(self._client.fetch, path)) as source, local.open("wb") as target:
+
+        def download() -> None:
+            with open_object(path, partial(self._client.fetch, path)) as source, local.open("wb") as target:
                 shutil.copyfileobj(source, target, CHUNK)
+
+        try:
+            with _told():
+                persist(download, _PASSING, _ONCE_MORE)
         except BaseException:
             local.unlink(missing_ok=True)
             raise
 
     def _upload(self, local_file: Path, path: str) -> None:
-        with _told(), local_file.open("rb") as source:
-            self._client.replace(path, source)
+        def upload() -> None:
+            with local_file.open("rb") as source:
+                self._client.replace(path, source)
+
+        with _told():
+            persist(upload, _PASSING, _ONCE_MORE)
 
     def _make_directory(self, path: str) -> None:
         with _told():

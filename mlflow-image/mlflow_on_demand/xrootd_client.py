@@ -1,7 +1,8 @@
 """Calls to one XRootD server, the only module that imports the bindings: paths in, this package's errors out.
 
 Authentication is the bindings' own: Kerberos, X.509 proxies, bearer tokens and shared secrets, from where XRootD's
-tools look for them. Each call has a bound of its own; those of XRD_* variables win over the ones that are set here.
+tools look for them. Every call has an end: its bounds, in seconds, are set here unless variables (XRD_REQUESTTIMEOUT,
+XRD_CONNECTIONWINDOW and so on) or the program itself have set them.
 """
 
 import os
@@ -24,10 +25,16 @@ from mlflow_on_demand.xrootd_errors import EXISTS, Status, error_of, is_missing,
 from mlflow_on_demand.xrootd_token import hand_over
 from mlflow_on_demand.xrootd_uri import XRootDUri
 
-_SECONDS = 30
 _CLOSE_SECONDS = 120  # EOS computes and compares checksums of all replicas before it answers
-# XRootD's own let a call to a server that is gone wait for ten minutes and more.
-_BOUNDS = {"ConnectionWindow": 5, "ConnectionRetry": 2, "TimeoutResolution": 1, "StreamErrorWindow": _SECONDS}
+# XRootD's own bounds let a call to a server that is gone wait for ten minutes, and one that is silent for thirty.
+_BOUNDS = {
+    "ConnectionWindow": 5,
+    "ConnectionRetry": 2,
+    "RequestTimeout": 30,
+    "StreamErrorWindow": 30,
+    "StreamTimeout": 30,
+    "TimeoutResolution": 1,
+}
 UNFINISHED = ".unfinished-"
 # EOS keeps older versions of a file, and uploads under way, beside it.
 _HIDDEN = (UNFINISHED, ".sys.v#.", ".sys.a#.")
@@ -77,7 +84,7 @@ class XRootDClient:
 
     def stat(self, path: str) -> Entry:
         """ObjectMissing if nothing is there."""
-        status, found = self._files.stat(self._with_opaque(path), timeout=_SECONDS)
+        status, found = self._files.stat(self._with_opaque(path))
         self._check(status, path)
         return _entry(path.rpartition("/")[2], found)
 
@@ -86,7 +93,7 @@ class XRootDClient:
 
         ObjectMissing if there is no such directory.
         """
-        status, found = self._files.dirlist(self._with_opaque(path), DirListFlags.STAT, timeout=_SECONDS)
+        status, found = self._files.dirlist(self._with_opaque(path), DirListFlags.STAT)
         self._check(status, path)
         hidden = () if unfinished else _HIDDEN
         entries = [entry for entry in found or () if entry.statinfo and not entry.name.startswith(hidden)]
@@ -107,7 +114,7 @@ class XRootDClient:
     def adler32(self, path: str) -> str | None:
         """The checksum as `adler32:…`; None if the server has none of this kind, or does not tell."""
         query = f"{path}?{'&'.join(filter(None, ('cks.type=adler32', self._place.opaque)))}"
-        status, answer = self._files.query(QueryCode.CHECKSUM, query, timeout=_SECONDS)
+        status, answer = self._files.query(QueryCode.CHECKSUM, query)
         if is_missing(status):
             self._check(status, path)
         kind, _, value = (answer or b"").rstrip(b"\0").decode("ascii", "replace").partition(" ")
@@ -115,24 +122,24 @@ class XRootDClient:
 
     def make_directory(self, path: str) -> None:
         """With those above it; it is no error if it is there."""
-        status, _ = self._files.mkdir(self._with_opaque(path), MkDirFlags.MAKEPATH, _DIRECTORY_MODE, timeout=_SECONDS)
+        status, _ = self._files.mkdir(self._with_opaque(path), MkDirFlags.MAKEPATH, _DIRECTORY_MODE)
         if number_of(status) != EXISTS:
             self._check(status, path)
 
     def rename(self, path: str, target: str) -> None:
         """Of a file; one that has the new name is replaced."""
-        status, _ = self._files.mv(self._with_opaque(path), self._with_opaque(target), timeout=_SECONDS)
+        status, _ = self._files.mv(self._with_opaque(path), self._with_opaque(target))
         self._check(status, target)
 
     def remove(self, path: str) -> None:
         """A file; it is no error if there is none."""
-        status, _ = self._files.rm(self._with_opaque(path), timeout=_SECONDS)
+        status, _ = self._files.rm(self._with_opaque(path))
         if not is_missing(status):
             self._check(status, path)
 
     def remove_directory(self, path: str) -> None:
         """An empty one; it is no error if there is none."""
-        status, _ = self._files.rmdir(self._with_opaque(path), timeout=_SECONDS)
+        status, _ = self._files.rmdir(self._with_opaque(path))
         if not is_missing(status):
             self._check(status, path)
 
@@ -148,7 +155,7 @@ class XRootDClient:
 
         def read(most: int) -> bytes:
             nonlocal position
-            status, content = file.read(position, most, timeout=_SECONDS)
+            status, content = file.read(position, most)
             self._check(status, path)
             position += len(content)
             return bytes(content)
@@ -179,13 +186,13 @@ class XRootDClient:
 
     def create(self, path: str) -> None:
         """An empty file, and the directories above it, by one writer only: AlreadyThere for all others."""
-        self._check(self._open(path, OpenFlags.NEW | OpenFlags.MAKEPATH).close(timeout=_SECONDS)[0], path)
+        self._check(self._open(path, OpenFlags.NEW | OpenFlags.MAKEPATH).close()[0], path)
 
     def _fill(self, file: Any, source: BinaryIO, path: str) -> tuple[int, Digest]:
         digest, size = make_digest("adler32:"), 0
         assert digest is not None
         while chunk := source.read(CHUNK):
-            status, _ = file.write(bytes(chunk), size, timeout=_SECONDS)
+            status, _ = file.write(bytes(chunk), size)
             self._check(status, path)
             digest.update(chunk)
             size += len(chunk)
@@ -201,7 +208,7 @@ class XRootDClient:
         return [(f"{prefix}{entry.name}", entry) for entry in entries]
 
     def _facts(self, file: Any, path: str, start: int, length: int | None, etag: str | None) -> tuple[int, str | None]:
-        status, found = file.stat(timeout=_SECONDS)
+        status, found = file.stat()
         self._check(status, path)
         size = int(found.size)
         if start and start >= size:
@@ -212,7 +219,7 @@ class XRootDClient:
     def _open(self, path: str, flags: int, shown: str = "") -> Any:
         file = client.File()
         url = f"{self._url}{self._with_opaque(path)}"
-        status, _ = file.open(url, flags, _FILE_MODE if flags & OpenFlags.NEW else 0, timeout=_SECONDS)
+        status, _ = file.open(url, flags, _FILE_MODE if flags & OpenFlags.NEW else 0)
         if number_of(status) == EXISTS:
             raise AlreadyThere(f"'{path}' exists on {self._place.server}")
         self._check(status, shown or path)
@@ -221,7 +228,7 @@ class XRootDClient:
     def _close(self, file: Any) -> None:
         """Let go of it, whatever became of it."""
         if file.is_open():
-            file.close(timeout=_SECONDS)
+            file.close()
 
     def _with_opaque(self, path: str) -> str:
         return f"{path}?{self._place.opaque}" if self._place.opaque else path

@@ -24,6 +24,7 @@ _PASSING = {
     110: "no TLS with it; it must offer it, and X509_CERT_DIR or X509_CERT_FILE name the authority of its certificate",
     206: "it did not answer in time",
     3003: "the file is locked",
+    3004: "the connection broke",  # and with it went the file that was open for writing
     3007: "it cannot read or write",
     3008: "it is out of memory",
     3012: "it failed",
