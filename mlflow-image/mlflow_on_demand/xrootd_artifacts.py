@@ -31,6 +31,7 @@ from mlflow_on_demand.errors import (
     ObjectChanged,
     ObjectMissing,
     StoreError,
+    StoreUnavailable,
     StoreUriError,
     TransferDamaged,
 )
