@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mlflow_on_demand.errors import ObjectMissing, StoreError, StoreUnavailable, StoreUriError
+from mlflow_on_demand import store_xrootd
+from mlflow_on_demand.errors import ObjectMissing, PreconditionFailed, StoreError, StoreUnavailable, StoreUriError
 from mlflow_on_demand.store_xrootd import XRootDStore
 from mlflow_on_demand.stores import open_store, split_uri
 from mlflow_on_demand.xrootd_uri import XRootDUri
@@ -91,6 +92,21 @@ def test_what_is_hidden_is_not_listed(store: XRootDStore, folder: Path) -> None:
     assert unfinished.key == "sub/.unfinished-1"
     store.discard_unfinished(unfinished)
     assert list(store.list_unfinished()) == []
+
+
+def test_the_lock_of_a_writer_that_died_is_taken_over(
+    store: XRootDStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_xrootd, "_LOCK_SECONDS", 0.3)
+    first = store.write_if("m", b"one", None)
+    dead = store._locked(store._path("m"))
+    dead.__enter__()
+    with pytest.raises(PreconditionFailed):
+        store.write_if("m", b"two", None)
+    dead = store._locked(store._path("m"))
+    dead.__enter__()
+    store.write_if("m", b"two", first.etag)
+    assert [path.name for path in folder.iterdir()] == ["m"]
 
 
 def test_a_directory_is_no_object(store: XRootDStore) -> None:
