@@ -11,6 +11,7 @@ from mlflow_on_demand.errors import ObjectMissing, PreconditionFailed, StoreErro
 from mlflow_on_demand.store_xrootd import XRootDStore
 from mlflow_on_demand.stores import open_store, split_uri
 from mlflow_on_demand.xrootd_uri import XRootDUri
+from support.xrootd_grid import grid_lines
 from support.xrootd_security import add_key, keytab_lines, tls_lines
 from support.xrootd_server import XRootDServer, ground, serving_xrootd
 from support.xrootd_use import FINE, use_elsewhere
@@ -156,3 +157,15 @@ def test_a_shared_secret(tmp_path: Path) -> None:
             nothing = use_elsewhere(server.uri("x"))
             assert nothing.startswith(f"AccessDenied: XRootD server localhost:{server.port} does not allow access to")
             assert nothing.endswith("XrdSecSSSKT is set")
+
+
+def test_a_proxy_certificate(tmp_path: Path) -> None:
+    proxy, ended = tmp_path / "proxy", tmp_path / "ended"
+    with ground() as place:
+        lines = grid_lines(place, proxy, ended)
+        with serving_xrootd(place, *lines) as server:
+            authority = {"X509_CERT_DIR": str(place.folder / "certificates")}
+            assert use_elsewhere(server.uri("x"), X509_USER_PROXY=str(proxy), **authority) == FINE
+            said = use_elsewhere(server.uri("x"), X509_USER_PROXY=str(ended), **authority)
+            assert said.startswith("AccessDenied")
+            assert said.endswith("it does not accept what X509_USER_PROXY says")
