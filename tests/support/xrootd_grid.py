@@ -18,11 +18,11 @@ _PROXY = x509.UnrecognizedExtension(
 
 
 def grid_lines(place: Ground, proxy: Path, ended_proxy: Path) -> list[str]:
-    """Only users with a certificate of the authority, which lies in `certificates` in the folder; writes two proxies."""
+    """Only users with a certificate of the authority, in `certificates` in the folder; writes two proxies."""
     authorities = place.folder / "certificates"
     authorities.mkdir()
     ca_key, ca_name = _key(), _name("Grid CA")
-    ca = _certificate(ca_name, ca_name, ca_key, ca_key, authority=True)
+    ca = _certificate(ca_name, ca_name, ca_key, ca_key)
     (authorities / "ca.pem").write_bytes(_pem(ca))
     subprocess.run(["openssl", "rehash", str(authorities)], check=True)
     host_key = _key()
