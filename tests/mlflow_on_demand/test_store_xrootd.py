@@ -12,6 +12,7 @@ from mlflow_on_demand.store_xrootd import XRootDStore
 from mlflow_on_demand.stores import open_store, split_uri
 from mlflow_on_demand.xrootd_uri import XRootDUri
 from support.xrootd_grid import grid_lines
+from support.xrootd_kerberos import kerberos
 from support.xrootd_security import add_key, keytab_lines, tls_lines
 from support.xrootd_server import XRootDServer, ground, serving_xrootd
 from support.xrootd_use import FINE, use_elsewhere
@@ -169,3 +170,15 @@ def test_a_proxy_certificate(tmp_path: Path) -> None:
             said = use_elsewhere(server.uri("x"), X509_USER_PROXY=str(ended), **authority)
             assert said.startswith("AccessDenied")
             assert said.endswith("it does not accept what X509_USER_PROXY says")
+
+
+def test_a_kerberos_ticket(tmp_path: Path) -> None:
+    with ground() as place, kerberos(place) as realm:
+        realm.take_ticket(tmp_path / "ticket")
+        with serving_xrootd(place, *realm.lines, **realm.environment) as server:
+            ours = {**realm.environment, "KRB5CCNAME": f"FILE:{tmp_path}/ticket"}
+            assert use_elsewhere(server.uri("x"), **ours) == FINE
+            nothing = {**realm.environment, "KRB5CCNAME": f"FILE:{tmp_path}/none"}
+            said = use_elsewhere(server.uri("x"), **nothing)
+            assert said.startswith("AccessDenied")
+            assert said.endswith("it does not accept what KRB5CCNAME says")

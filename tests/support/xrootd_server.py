@@ -59,23 +59,24 @@ def ground() -> Iterator[Ground]:
 
 
 @contextlib.contextmanager
-def serving_xrootd(place: Ground, *lines: str) -> Iterator[XRootDServer]:
-    """Start a server with these lines of configuration beside the usual ones; it answers when this yields."""
+def serving_xrootd(place: Ground, *lines: str, **environment: str) -> Iterator[XRootDServer]:
+    """Start a server with these lines beside the usual ones, and this environment; it answers when this yields."""
     if shutil.which("xrootd") is None:
         lacking("XRootD's server is missing: tests/install-debian-packages installs xrootd-server")
     data = place.folder / "data"
     (data / EXPORT.strip("/")).mkdir(parents=True)
     config = place.folder / "xrootd.cfg"
-    admin = [f"all.{kind} {place.folder}" for kind in ("adminpath", "pidpath")]
+    # It writes beside its pid path, too.
+    admin = [f"all.adminpath {place.folder}/admin", f"all.pidpath {place.folder}/admin/run"]
     usual = [f"all.export {EXPORT}", f"oss.localroot {data}", "xrd.port any", "xrootd.chksum adler32"]
     config.write_text("\n".join([*usual, *admin, *lines, ""]))
     place.own()
     log = place.folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*_until_we_end(), "xrootd", "-c", str(config)],
+            [*until_we_end(), "xrootd", "-c", str(config)],
             cwd=place.folder,
-            env={**os.environ, "HOME": str(place.folder), "XDG_CACHE_HOME": f"{place.folder}/.cache"},
+            env={**os.environ, "HOME": str(place.folder), "XDG_CACHE_HOME": f"{place.folder}/.cache", **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -105,7 +106,8 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
             process.wait(0.05)
 
 
-def _until_we_end() -> list[str]:
+def until_we_end() -> list[str]:
+    """What goes before a command so that it ends with us, even if we are killed."""
     return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
 
 
