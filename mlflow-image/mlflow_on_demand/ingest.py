@@ -26,6 +26,7 @@ from mlflow_on_demand.layers import (
     make_digest,
 )
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
+from mlflow_on_demand.read_ahead import Place, read_ahead
 from mlflow_on_demand.reading import READING, tell_reading
 from mlflow_on_demand.records import from_json, to_json
 from mlflow_on_demand.snapshot import (
@@ -135,7 +136,7 @@ def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     _log.info("ingest begins", extra=facts)
     manifest = _add_layer(request, target, present, tarballs) if present is not None else None
     if manifest is None:
-        told = tarballs if present else tell_reading(target, tarballs)
+        told = iter(tarballs) if present else tell_reading(target, tarballs)
         manifest = _publish_anew(request, target, tarballs, told)
     publish_manifest(target, manifest, etag)
     if present is None:
@@ -155,7 +156,7 @@ def _add_layer(
     try:
         known = _read_index(target, present.index)
         with _building(request, known) as build:
-            built = _read(build, [one for one in tarballs if one.source in new], request.objective)
+            built = _read(build, [one for one in tarballs if one.source in new], iter(()), request.objective)
             index = join_index(request.objective, known, built.index)
             best = index.best[0].run if index.best else None
             layer = Layer(
@@ -178,11 +179,11 @@ def _read_index(target: Store, ref: ObjectRef) -> Index:
 
 
 def _publish_anew(
-    request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], told: Iterable[Tarball]
+    request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], told: Iterator[object]
 ) -> Manifest:
-    """Publish the objects of a whole snapshot; `told` are the tarballs, and tells how many were read meanwhile."""
+    """Publish the objects of a whole snapshot; `told` is advanced with each tarball, and tells how many were read."""
     with _building(request, NOTHING) as build:
-        built = _read(build, told, request.objective)
+        built = _read(build, tarballs, told, request.objective)
         manifest = replace(
             built.manifest,
             database=_publish(target, built.database, ".db.gz"),
@@ -202,13 +203,21 @@ def _building(request: IngestRequest, known: Index) -> Iterator[SnapshotBuild]:
             build.close()
 
 
-def _read(build: SnapshotBuild, tarballs: Iterable[Tarball], objective: Objective | None) -> Built:
-    for count, tarball in enumerate(tarballs, start=1):
-        with tarball.store.open(tarball.key) as stream:
-            build.add_tarball(tarball.name, stream)
-        if count % _TOLD_EVERY == 0:
-            _log.info("tarballs read", extra={"read": count})
+def _read(
+    build: SnapshotBuild, tarballs: Iterable[Tarball], told: Iterator[object], objective: Objective | None
+) -> Built:
+    with contextlib.closing(read_ahead(tarballs, _place_of)) as ahead:
+        for count, (tarball, content) in enumerate(ahead, start=1):
+            next(told, None)
+            with content as stream:
+                build.add_tarball(tarball.name, stream)
+            if count % _TOLD_EVERY == 0:
+                _log.info("tarballs read", extra={"read": count})
     return build.finish(objective)
+
+
+def _place_of(tarball: Tarball) -> Place:
+    return Place(tarball.store, tarball.key, tarball.found.size)
 
 
 def _finish(target: Store, manifest: Manifest, index: Index, scratch: Path) -> Manifest:
