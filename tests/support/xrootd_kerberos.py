@@ -37,9 +37,7 @@ def kerberos(place: Ground) -> Iterator[Realm]:
     """A realm whose files lie in the folder of the server to come."""
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     if missing := [program for program in _PROGRAMS if shutil.which(program, path=path) is None]:
-        lacking(
-            f"Kerberos is missing ({', '.join(missing)}): tests/install-debian-packages installs it"
-        )
+        lacking(f"Kerberos is missing ({', '.join(missing)}): tests/install-debian-packages installs it")
     folder = place.folder / "kerberos"
     folder.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as free:
