@@ -27,11 +27,15 @@ def find_bearer_token(env: Mapping[str, str]) -> str | None:
         return token
     if named := env.get("BEARER_TOKEN_FILE"):
         return _read_named(Path(named))
+    return next(filter(None, map(_read, token_files(env))), None)
+
+
+def token_files(env: Mapping[str, str]) -> list[Path]:
+    """The files in which a token is looked for, the first with one wins; a named one is the only one."""
+    if named := env.get("BEARER_TOKEN_FILE"):
+        return [Path(named)]
     folders = [Path(env["XDG_RUNTIME_DIR"])] if env.get("XDG_RUNTIME_DIR") else []
-    for folder in (*folders, _SHARED):
-        if token := _read(folder / f"bt_u{os.geteuid()}"):
-            return token
-    return None
+    return [folder / f"bt_u{os.geteuid()}" for folder in (*folders, _SHARED)]
 
 
 def _read_named(path: Path) -> str:

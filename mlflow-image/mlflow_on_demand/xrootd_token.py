@@ -2,7 +2,8 @@
 
 The client finds tokens by itself, but it takes none from a file that others than its owner may read, which is how
 Kubernetes mounts a Secret for a user that is not root; and a connection stays with the token that opened it. So the
-client gets a copy that nobody else can read, made anew when the token is another, and connections are told apart.
+client gets, where it needs one, a copy that nobody else can read, made anew when the token is another; and each token
+has connections of its own.
 """
 
 import atexit
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow_on_demand.bearer_token import find_bearer_token
+from mlflow_on_demand.bearer_token import find_bearer_token, token_files
 
 
 @dataclass
@@ -46,9 +47,15 @@ def hand_over(env: Mapping[str, str]) -> int:
             _handed.generation += 1
         else:
             return _handed.generation
-        if token and not env.get("BEARER_TOKEN"):
+        if token and (_handed.copy or not _is_found_by_itself(env)):
             _write_copy(_handed, token)
         return _handed.generation
+
+
+def _is_found_by_itself(env: Mapping[str, str]) -> bool:
+    """Whether the client takes the token from where it is."""
+    found = next((path for path in token_files(env) if path.exists()), None)
+    return bool(env.get("BEARER_TOKEN")) or found is None or found.stat().st_mode & 0o077 == 0
 
 
 def _write_copy(handed: _Handed, token: str) -> None:

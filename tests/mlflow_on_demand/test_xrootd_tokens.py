@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mlflow_on_demand.bearer_token import end_of_token
 from support.xrootd_security import Issuer
 from support.xrootd_server import ground, serving_xrootd
 from support.xrootd_use import FINE, use_elsewhere
@@ -59,12 +60,22 @@ def test_a_token_that_is_refused(server: Server, issuer: Issuer, tmp_path: Path)
     assert "BEARER_TOKEN_FILE names" in use_elsewhere(uri, BEARER_TOKEN_FILE=str(tmp_path / "none"), **needed)
 
 
-def test_a_token_that_is_rotated(server: Server, issuer: Issuer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_token_that_is_rotated(server: Server, issuer: Issuer, tmp_path: Path, mode: int) -> None:
     """The connection that the first one opened may only read; the process goes on and writes."""
     uri, needed = server
     first, second = tmp_path / "first", tmp_path / "second"
     first.write_text(issuer.token(600, "storage.read:/"))
     second.write_text(issuer.token(600))
+    for file in (first, second):
+        file.chmod(mode)
     said = use_elsewhere(uri, BEARER_TOKEN_FILE=str(first), ROTATE_TO=str(second), **needed).splitlines()
     assert said[0].startswith("AccessDenied")
     assert said[1] == FINE
+
+
+@pytest.mark.parametrize(
+    "token", ["", "opaque", "a.b.c", "a.e30.c", "a.MQ.c", "a.eyJleHAiOiAieCJ9.c", "a.eyJleHAiOiAxZTk5fQ.c", "a.é.c"]
+)
+def test_a_token_that_does_not_say_when_it_ends(token: str) -> None:
+    assert end_of_token(token) is None
