@@ -120,11 +120,17 @@ def test_a_directory_is_no_object(store: XRootDStore) -> None:
     store.delete("sub/x/y")
 
 
-def test_a_host_that_does_not_answer() -> None:
-    for host in ("127.0.0.1:9", "no-such-host.invalid"):
-        with pytest.raises(StoreUnavailable, match=f"XRootD server {host} does not answer") as caught:
-            open_store(f"root://{host}//eos/x").read("a")
-        assert caught.value.transient
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "no-such-host.invalid"])
+def test_a_host_that_does_not_answer(host: str) -> None:
+    said = use_elsewhere(f"root://{host}//eos/x", XRD_CONNECTIONWINDOW="1", XRD_CONNECTIONRETRY="1")
+    assert said.startswith(f"StoreUnavailable: XRootD server {host} does not answer for '/eos/x/a/b.txt': ")
+
+
+def test_names_and_contents_on_two_servers(xrootd_server: XRootDServer) -> None:
+    """As on EOS: one server knows the names and sends on; here it is the other that has the contents."""
+    same_disk, names = f"oss.localroot {xrootd_server.data.parent}", f"localhost:{xrootd_server.port}"
+    with ground() as place, serving_xrootd(place, same_disk, f"xrootd.redirect {names} all") as server:
+        assert use_elsewhere(server.uri(uuid.uuid4().hex)) == FINE
 
 
 def test_a_server_that_goes_away() -> None:

@@ -1,5 +1,6 @@
 """The artifact repository on a real XRootD server: what MLflow's own tests ask of each of its repositories."""
 
+import sys
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -211,6 +212,13 @@ def test_a_uri_that_is_none(uri: str) -> None:
         get_artifact_repository(uri)
     assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
     assert "pass-word" not in str(caught.value)
+
+
+def test_without_the_bindings_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "mlflow_on_demand.xrootd_client", raising=False)
+    monkeypatch.setitem(sys.modules, "XRootD", None)
+    with pytest.raises(MlflowException, match="pip install 'bigpanda-mlflow"):
+        get_artifact_repository("root://host//eos/x")
 
 
 @pytest.mark.parametrize(
