@@ -54,6 +54,8 @@ class Ground:
 @contextlib.contextmanager
 def ground() -> Iterator[Ground]:
     """A fresh folder; not pytest's, which another user may not enter, and whose name is too long for a socket."""
+    if shutil.which("xrootd") is None:
+        lacking("XRootD's server is missing: tests/install-debian-packages installs xrootd-server")
     with tempfile.TemporaryDirectory(prefix="xrootd-") as folder:
         yield Ground(Path(folder))
 
@@ -61,8 +63,6 @@ def ground() -> Iterator[Ground]:
 @contextlib.contextmanager
 def serving_xrootd(place: Ground, *lines: str, **environment: str) -> Iterator[XRootDServer]:
     """Start a server with these lines beside the usual ones, and this environment; it answers when this yields."""
-    if shutil.which("xrootd") is None:
-        lacking("XRootD's server is missing: tests/install-debian-packages installs xrootd-server")
     data = place.folder / "data"
     (data / EXPORT.strip("/")).mkdir(parents=True)
     config = place.folder / "xrootd.cfg"
