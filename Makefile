@@ -28,7 +28,7 @@ lock: | $(BIN)/python  ## Resolve pyproject.toml anew into requirements.lock, an
 	$(COMPILE) --all-extras --output-file requirements.lock
 	$(COMPILE) --constraint requirements.lock --extra build --output-file mlflow-image/locks/build.lock
 	$(COMPILE) --constraint requirements.lock --extra functions --output-file mlflow-image/locks/functions.lock
-	$(COMPILE) --constraint requirements.lock --extra server --no-emit-package gunicorn --output-file mlflow-image/locks/server.lock
+	$(COMPILE) --constraint requirements.lock --extra server --no-emit-package gunicorn --no-emit-package xrootd --output-file mlflow-image/locks/server.lock
 	$(COMPILE) --constraint requirements.lock --extra server --extra functions --output-file mlflow-image/locks/ingest.lock \
 	  $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' mlflow-image/locks/server.lock)
 
