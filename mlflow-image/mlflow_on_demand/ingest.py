@@ -36,6 +36,7 @@ from mlflow_on_demand.snapshot import (
     ObjectRef,
     Source,
     find_manifest,
+    lacks_objects,
     open_snapshot_store,
     publish_manifest,
     publish_object,
@@ -129,11 +130,13 @@ def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     tarballs = find_tarballs(request.jeditaskid, request.artifacts)
     sources = tuple(tarball.source for tarball in tarballs)
     facts = {"jeditaskid": request.jeditaskid, "tarballs": len(tarballs)}
-    if present is not None and (present.sources, present.objective) == (sources, request.objective):
+    same = present is not None and (present.sources, present.objective) == (sources, request.objective)
+    if present is not None and same and not lacks_objects(target, present):
         _log.info("nothing new to ingest", extra=facts)
         return IngestResult(changed=False, manifest=present)
     _log.info("ingest begins", extra=facts)
-    manifest = _add_layer(request, target, present, tarballs) if present is not None else None
+    # The same once more: something that it names is gone, so all is made anew.
+    manifest = _add_layer(request, target, present, tarballs) if present is not None and not same else None
     if manifest is None:
         told = tarballs if present else tell_reading(target, tarballs)
         manifest = _publish_anew(request, target, tarballs, told)
@@ -159,8 +162,8 @@ def _add_layer(
             index = join_index(request.objective, known, built.index)
             best = index.best[0].run if index.best else None
             layer = Layer(
-                database=_publish(target, built.database, ".db.gz"),
-                bundle=_publish(target, built.bundle, ".zip") if built.has_artifacts else None,
+                database=_publish(target, built.database, ".db.gz", present),
+                bundle=_publish(target, built.bundle, ".zip", present) if built.has_artifacts else None,
                 tarballs=len(new),
             )
             joined = join_manifest(present, built.manifest, sources, best)
@@ -223,9 +226,9 @@ def _finish(target: Store, manifest: Manifest, index: Index, scratch: Path) -> M
     )
 
 
-def _publish(target: Store, path: Path, suffix: str) -> ObjectRef:
+def _publish(target: Store, path: Path, suffix: str, present: Manifest | None = None) -> ObjectRef:
     ref = refer(path, suffix)
-    publish_object(target, ref, path)
+    publish_object(target, ref, path, present)
     return ref
 
 

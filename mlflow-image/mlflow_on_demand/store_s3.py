@@ -97,6 +97,20 @@ class S3Store:
         with _translated(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
+    def list_unfinished(self) -> Iterator[StoredObject]:
+        """See KeepsUnfinished; the etag is the upload's id, its size is not told."""
+        pages = self._client.get_paginator("list_multipart_uploads")
+        with _translated(""):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
+                for upload in page.get("Uploads", []):
+                    key = upload["Key"].removeprefix(self._prefix)
+                    yield StoredObject(key, 0, int(upload["Initiated"].timestamp()), upload["UploadId"])
+
+    def discard_unfinished(self, write: StoredObject) -> None:
+        """See KeepsUnfinished."""
+        with _translated(write.key):
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._prefix + write.key, UploadId=write.etag)
+
 
 class _RangeBehindEndError(StoreError):
     """A range begins at or behind the object's end."""

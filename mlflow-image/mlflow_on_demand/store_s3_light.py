@@ -95,6 +95,14 @@ class LightS3Store:
         """See Store."""
         self._full.delete(key)
 
+    def list_unfinished(self) -> Iterator[StoredObject]:
+        """See KeepsUnfinished."""
+        return self._full.list_unfinished()
+
+    def discard_unfinished(self, write: StoredObject) -> None:
+        """See KeepsUnfinished."""
+        self._full.discard_unfinished(write)
+
     def _ask(self, method: str, key: str, byte_range: str = "") -> HTTPResponse | None:
         """The answer if it is what was asked for. Once boto3 is there, it has connections that can be used again."""
         if "_full" in vars(self):

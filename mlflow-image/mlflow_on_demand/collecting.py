@@ -1,0 +1,164 @@
+"""Carries out what `retention` plans: collects in a snapshot store what nothing needs any more.
+
+Whoever collects may be interrupted anywhere: nothing is removed before the plan of the run in which it was first seen
+unreferenced was written down, and what is left comes next time. Light to import: no MLflow.
+"""
+
+import dataclasses
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from io import BytesIO
+from typing import Protocol, runtime_checkable
+
+from mlflow_on_demand.errors import ManifestError, ObjectMissing
+from mlflow_on_demand.retention import UNREFERENCED, USED, Folder, Plan, Reason, Rules, Victim, plan_folder, schemas_of
+from mlflow_on_demand.snapshot import MANIFEST, Manifest, parse_manifest
+from mlflow_on_demand.store import Store, StoredObject
+
+_log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class KeepsUnfinished(Protocol):
+    """A store in which a write that was cut short leaves something behind which `list` does not tell."""
+
+    def list_unfinished(self) -> Iterator[StoredObject]:
+        """What was begun and not ended, at any depth, with the time of its beginning or last change."""
+
+    def discard_unfinished(self, write: StoredObject) -> None:
+        """Remove one of these; it is no error if there is none."""
+
+
+WAITING = "in grace"
+UNKNOWN = "not ours"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was collected, or, in a dry run, would have been: objects and bytes by reason.
+
+    Two reasons stand for what stays: WAITING is named by no manifest and in its grace, UNKNOWN lies in the folder of a
+    task and is nothing that this project writes.
+    """
+
+    tasks: int = 0
+    objects: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: "Report") -> "Report":
+        """Both together."""
+        return Report(self.tasks + other.tasks, self.objects + other.objects, self.bytes + other.bytes)
+
+
+class Collector:
+    """One run over a snapshot store at `now`; in a dry run nothing is written and nothing removed."""
+
+    def __init__(self, store: Store, rules: Rules, now: datetime, *, dry_run: bool) -> None:
+        self._store = store
+        self._rules = rules
+        self._now = int(now.timestamp())
+        self._is_dry = dry_run
+        self._folders = _by_task(store.list())
+        self._unfinished = _by_task(store.list_unfinished()) if isinstance(store, KeepsUnfinished) else {}
+
+    @property
+    def tasks(self) -> list[int]:
+        """The tasks that have a folder in the store, as it was listed; anything else in the store is not looked at."""
+        return sorted({*self._folders, *self._unfinished})
+
+    def collect(self, jeditaskid: int, stands: Callable[[], bool], schemas: frozenset[str] | None = None) -> Report:
+        """Collect what is over of one task. `stands` says whether it has a Service, and is asked again before the
+        snapshot of a task that has none is removed; `schemas` as Folder's `schemas_in_use`. Raises StoreError.
+        """
+        folder = self._read(jeditaskid, stands(), schemas)
+        plan = plan_folder(folder, self._rules, self._now)
+        if any(victim.reason is Reason.EXPIRED for victim in plan.collect) and stands():
+            folder = dataclasses.replace(folder, standing=True)
+            plan = plan_folder(folder, self._rules, self._now)
+        if not self._is_dry:
+            self._apply(jeditaskid, folder, plan)
+        return _report(plan)
+
+    def _read(self, jeditaskid: int, stands: bool, schemas: frozenset[str] | None) -> Folder:  # noqa: FBT001 (a fact)
+        objects = tuple(self._folders.get(jeditaskid, ()))
+        manifests: dict[str, Manifest] = {}
+        unreadable: set[str] = set()
+        for schema in schemas_of(objects):
+            try:
+                manifests[schema] = parse_manifest(self._store.read(f"{jeditaskid}/{schema}/{MANIFEST}"))
+            except ObjectMissing:
+                continue
+            except ManifestError:
+                unreadable.add(schema)
+        return Folder(
+            objects=objects,
+            manifests=manifests,
+            since=self._read_since(f"{jeditaskid}/{UNREFERENCED}", objects),
+            standing=stands,
+            unreadable=frozenset(unreadable),
+            schemas_in_use=schemas,
+            unfinished=tuple(self._unfinished.get(jeditaskid, ())),
+        )
+
+    def _read_since(self, key: str, objects: tuple[StoredObject, ...]) -> Mapping[str, int]:
+        if all(found.key != UNREFERENCED for found in objects):
+            return {}
+        try:
+            since = json.loads(self._store.read(key))
+            return {str(name): int(seen) for name, seen in since.items()}
+        except (ObjectMissing, ValueError, TypeError, AttributeError):
+            return {}  # damaged: the grace begins anew
+
+    def _apply(self, jeditaskid: int, folder: Folder, plan: Plan) -> None:
+        key = f"{jeditaskid}/{UNREFERENCED}"
+        if plan.since and plan.since != folder.since:
+            self._store.write(key, BytesIO(json.dumps(plan.since).encode()))
+        if plan.renew_use:
+            self._store.write(f"{jeditaskid}/{USED}", BytesIO())
+        for victim in plan.collect:
+            self._remove(jeditaskid, victim)
+        for victim in plan.unfinished:
+            self._discard(jeditaskid, victim)
+        if folder.since and not plan.since:
+            self._store.delete(key)
+
+    def _remove(self, jeditaskid: int, victim: Victim) -> None:
+        key = f"{jeditaskid}/{victim.found.key}"
+        with suppress(ObjectMissing):
+            # Written again since it was listed: somebody needs it.
+            present = self._store.stat(key)
+            if (present.etag, present.mtime) == (victim.found.etag, victim.found.mtime):
+                self._store.delete(key)
+                _log.debug("collected", extra={"jeditaskid": jeditaskid, "object": key, "reason": victim.reason})
+
+    def _discard(self, jeditaskid: int, victim: Victim) -> None:
+        assert isinstance(self._store, KeepsUnfinished)  # it listed them
+        self._store.discard_unfinished(dataclasses.replace(victim.found, key=f"{jeditaskid}/{victim.found.key}"))
+
+
+def _by_task(objects: Iterator[StoredObject]) -> dict[int, list[StoredObject]]:
+    """By the folders whose name is a jeditaskid; keys are relative to them then."""
+    found: dict[int, list[StoredObject]] = {}
+    for one in objects:
+        task, slash, key = one.key.partition("/")
+        if slash and task.isascii() and task.isdigit() and str(int(task)) == task:
+            found.setdefault(int(task), []).append(dataclasses.replace(one, key=key))
+    return found
+
+
+def _report(plan: Plan) -> Report:
+    objects, size = Counter[str](), Counter[str]()
+    told = [
+        *((victim.reason.value, victim.found) for victim in (*plan.collect, *plan.unfinished)),
+        *((WAITING, found) for found in plan.waiting),
+        *((UNKNOWN, found) for found in plan.unknown),
+    ]
+    for reason, found in told:
+        objects[reason] += 1
+        size[reason] += found.size
+    return Report(1, objects, size)
