@@ -59,6 +59,11 @@ class Settings(BaseModel):
         alias="BIGPANDA_MAX_LIFETIME",
         description="longest lifetime that an event may ask for",
     )
+    snapshot_lifetime: Duration = Field(
+        default=timedelta(days=180),
+        alias="BIGPANDA_SNAPSHOT_LIFETIME",
+        description="a snapshot is kept so long after its task last had a page or new results",
+    )
     tombstone_retention: Duration = Field(
         default=timedelta(days=14),
         alias="BIGPANDA_TOMBSTONE_RETENTION",
@@ -101,6 +106,8 @@ class Settings(BaseModel):
             raise SettingsError("; ".join(lines)) from None
         if not 6 <= _seconds(settings.idle_window) <= 3600:
             raise SettingsError("BIGPANDA_IDLE_WINDOW: Knative takes 6s to 60m")
+        if settings.snapshot_lifetime < settings.max_lifetime:
+            raise SettingsError("BIGPANDA_SNAPSHOT_LIFETIME: is shorter than BIGPANDA_MAX_LIFETIME, a page's longest")
         return settings
 
 

@@ -71,20 +71,27 @@ class Collector:
         """The tasks that have a folder in the store, as it was listed; anything else in the store is not looked at."""
         return sorted({*self._folders, *self._unfinished})
 
-    def collect(self, jeditaskid: int, stands: Callable[[], bool], schemas: frozenset[str] | None = None) -> Report:
-        """Collect what is over of one task. `stands` says whether it has a Service, and is asked again before the
-        snapshot of a task that has none is removed; `schemas` as Folder's `schemas_in_use`. Raises StoreError.
+    def collect(
+        self,
+        jeditaskid: int,
+        standing: bool,  # noqa: FBT001 (a fact about the task)
+        stands_now: Callable[[], bool],
+        schemas: frozenset[str] | None = None,
+    ) -> Report:
+        """Collect what is over of one task. `standing` says whether it has a Service, and `stands_now` is asked before
+        the snapshot of one that has none is given up; `schemas` as Folder's `schemas_in_use`. Raises StoreError, and
+        what `stands_now` raises.
         """
-        folder = self._read(jeditaskid, stands(), schemas)
+        folder = self._read(jeditaskid, standing, schemas)
         plan = plan_folder(folder, self._rules, self._now)
-        if any(victim.reason is Reason.EXPIRED for victim in plan.collect) and stands():
+        if any(victim.reason is Reason.EXPIRED for victim in plan.collect) and stands_now():
             folder = dataclasses.replace(folder, standing=True)
             plan = plan_folder(folder, self._rules, self._now)
         if not self._is_dry:
             self._apply(jeditaskid, folder, plan)
         return _report(plan)
 
-    def _read(self, jeditaskid: int, stands: bool, schemas: frozenset[str] | None) -> Folder:  # noqa: FBT001 (a fact)
+    def _read(self, jeditaskid: int, standing: bool, schemas: frozenset[str] | None) -> Folder:  # noqa: FBT001 (a fact)
         objects = tuple(self._folders.get(jeditaskid, ()))
         manifests: dict[str, Manifest] = {}
         unreadable: set[str] = set()
@@ -99,7 +106,7 @@ class Collector:
             objects=objects,
             manifests=manifests,
             since=self._read_since(f"{jeditaskid}/{UNREFERENCED}", objects),
-            standing=stands,
+            standing=standing,
             unreadable=frozenset(unreadable),
             schemas_in_use=schemas,
             unfinished=tuple(self._unfinished.get(jeditaskid, ())),
