@@ -8,14 +8,14 @@ import dataclasses
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
 from typing import Protocol, runtime_checkable
 
-from mlflow_on_demand.errors import ManifestError, ObjectMissing
+from mlflow_on_demand.errors import ManifestError, ObjectMissing, StoreError
 from mlflow_on_demand.retention import UNREFERENCED, USED, Folder, Plan, Reason, Rules, Victim, plan_folder, schemas_of
 from mlflow_on_demand.snapshot import MANIFEST, Manifest, parse_manifest
 from mlflow_on_demand.store import Store, StoredObject
@@ -64,7 +64,7 @@ class Collector:
         self._now = int(now.timestamp())
         self._is_dry = dry_run
         self._folders = _by_task(store.list())
-        self._unfinished = _by_task(store.list_unfinished()) if isinstance(store, KeepsUnfinished) else {}
+        self._unfinished = _by_task(_list_unfinished(store))
 
     @property
     def tasks(self) -> list[int]:
@@ -148,7 +148,18 @@ class Collector:
         self._store.discard_unfinished(dataclasses.replace(victim.found, key=f"{jeditaskid}/{victim.found.key}"))
 
 
-def _by_task(objects: Iterator[StoredObject]) -> dict[int, list[StoredObject]]:
+def _list_unfinished(store: Store) -> list[StoredObject]:
+    """Nothing where the store has no such thing, or does not tell: that alone must not keep the rest from going."""
+    try:
+        return list(store.list_unfinished()) if isinstance(store, KeepsUnfinished) else []
+    except ObjectMissing:
+        return []
+    except StoreError as error:
+        _log.warning("writes that never ended cannot be listed", extra={"reason": str(error)})
+        return []
+
+
+def _by_task(objects: Iterable[StoredObject]) -> dict[int, list[StoredObject]]:
     """By the folders whose name is a jeditaskid; keys are relative to them then."""
     found: dict[int, list[StoredObject]] = {}
     for one in objects:
