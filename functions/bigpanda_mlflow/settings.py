@@ -9,9 +9,21 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 
 from bigpanda_mlflow.events import Duration
+from mlflow_on_demand.allowed import read_store
+from mlflow_on_demand.errors import StoreUriError
+from mlflow_on_demand.reach import PRIVATE_HOSTS
 
 
 class SettingsError(Exception):
@@ -22,7 +34,17 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _readable(store: str) -> str:
+    try:
+        read_store(store)
+    except StoreUriError as error:
+        raise ValueError(f"a store {error}") from None
+    return store
+
+
 StoreUri = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[!-~]*$", max_length=512)]
+SourceUri = Annotated[StoreUri, AfterValidator(_readable)]
+Host = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$", max_length=260)]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 
@@ -41,8 +63,14 @@ class Settings(BaseModel):
         description="address of a task's page, `{service}` stands for its Service's name",
     )
     snapshot_store: StoreUri = Field(alias="BIGPANDA_SNAPSHOT_STORE", description="URI under which snapshots are kept")
-    artifact_stores: Annotated[tuple[StoreUri, ...], BeforeValidator(_split), Field(min_length=1)] = Field(
+    artifact_stores: Annotated[tuple[SourceUri, ...], BeforeValidator(_split), Field(min_length=1)] = Field(
         alias="BIGPANDA_ARTIFACT_STORES", description="URI prefixes that an event may point at, separated by commas"
+    )
+    private_hosts: Annotated[tuple[Host, ...], BeforeValidator(_split)] = Field(
+        default=(),
+        alias=PRIVATE_HOSTS,
+        description="hosts (or host:port) of these that may have loopback, link-local or private addresses,"
+        " separated by commas; http and https only",
     )
     page_secret: Label = Field(
         default="bigpanda-mlflow-page",

@@ -4,6 +4,7 @@
     ├── SettingsError              a setting of the environment is missing or senseless
     ├── StoreError                 a store did not do what was asked
     │   ├── StoreUriError          no backend answers to this URI
+    │   ├── AddressRefused         the host's address is private, and not listed as such
     │   ├── StoreUnavailable       passing: network, timeouts, 5xx (transient)
     │   ├── AccessDenied           the credentials do not allow it
     │   ├── ObjectMissing          nothing is stored under that key, or the bucket does not exist
@@ -36,6 +37,10 @@ class StoreError(OnDemandError):
 
 class StoreUriError(StoreError):
     """The URI has a scheme that no backend serves, or lacks a part."""
+
+
+class AddressRefused(StoreError):
+    """A host, or one that a redirect leads to, has an address that this deployment does not ask."""
 
 
 class StoreUnavailable(StoreError):
