@@ -6,7 +6,10 @@
     │   ├── StoreUriError          no backend answers to this URI
     │   ├── AddressRefused         the host's address is private, and not listed as such
     │   ├── StoreUnavailable       passing: network, timeouts, 5xx (transient)
+    │   ├── ObjectChanged          replaced while it was read (transient)
+    │   ├── TransferDamaged        what came has not the checksum that the store tells (transient)
     │   ├── AccessDenied           the credentials do not allow it
+    │   ├── RangeBehindEnd         a range begins behind the object's end
     │   ├── ObjectMissing          nothing is stored under that key, or the bucket does not exist
     │   └── PreconditionFailed     somebody else wrote first
     ├── TarballError               a metrics tarball cannot be used; its reason goes into the manifest
@@ -49,8 +52,24 @@ class StoreUnavailable(StoreError):
     transient: ClassVar[bool] = True
 
 
+class ObjectChanged(StoreError):
+    """An object was replaced while it was read: reading it anew gives the new one."""
+
+    transient: ClassVar[bool] = True
+
+
+class TransferDamaged(StoreError):
+    """The bytes that came are not those of which the store tells the checksum."""
+
+    transient: ClassVar[bool] = True
+
+
 class AccessDenied(StoreError):
     """The store knows us and says no, or does not know us."""
+
+
+class RangeBehindEnd(StoreError):
+    """The object ends before the bytes that were asked for."""
 
 
 class ObjectMissing(StoreError):

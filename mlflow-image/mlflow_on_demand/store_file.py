@@ -15,8 +15,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from mlflow_on_demand.errors import AccessDenied, ObjectMissing, PreconditionFailed, StoreError, StoreUnavailable
-from mlflow_on_demand.store import CHUNK, StoredObject
+from mlflow_on_demand.errors import AccessDenied, ObjectMissing, PreconditionFailed, StoreUnavailable
+from mlflow_on_demand.store import CHUNK, StoredObject, parts_of
 
 _UNFINISHED = ".unfinished-"
 
@@ -113,10 +113,7 @@ class FileStore:
         self.delete(write.key)
 
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if not all(parts) or ".." in parts or "." in parts or "\0" in key:
-            raise StoreError(f"'{key}' is no key")
-        return self._root.joinpath(*parts)
+        return self._root.joinpath(*parts_of(key))
 
 
 def _facts(key: str, path: Path) -> StoredObject:

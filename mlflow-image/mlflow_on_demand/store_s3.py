@@ -7,7 +7,9 @@ Ceph, MinIO and rclone answer too.
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -15,14 +17,23 @@ import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from urllib3.exceptions import HTTPError
 
-from mlflow_on_demand.errors import AccessDenied, ObjectMissing, PreconditionFailed, StoreError, StoreUnavailable
+from mlflow_on_demand.errors import (
+    AccessDenied,
+    ObjectMissing,
+    PreconditionFailed,
+    RangeBehindEnd,
+    StoreError,
+    StoreUnavailable,
+)
+from mlflow_on_demand.http_facts import etag_checksum, parse_content_range
 from mlflow_on_demand.store import StoredObject
+from mlflow_on_demand.transfer import Part, open_object, read_object
 
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
 _DENIED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "Forbidden"}
 _LOST_RACE = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
-
 # One part at a time: memory stays at one part, whatever the object's size.
 _ONE_PART_AT_A_TIME = TransferConfig(multipart_threshold=16 * 2**20, multipart_chunksize=16 * 2**20, use_threads=False)
 
@@ -54,30 +65,36 @@ class S3Store:
         """See Store."""
         with _translated(key):
             head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
-        return _facts(key, head, head["ContentLength"])
+        return replace(_facts(key, head, head["ContentLength"]), checksum=_checksum(head))
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See Store."""
-        if length == 0:
-            return b""
-        last = "" if length is None else str(start + length - 1)
-        try:
-            with _translated(key):
-                answer = self._client.get_object(
-                    Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes={start}-{last}"
-                )
-                with closing(answer["Body"]) as body:
-                    return bytes(body.read())
-        except _RangeBehindEndError:
-            return b""
+        return read_object(key, partial(self.fetch, key), start, length)
 
-    @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         """See Store."""
+        return open_object(key, partial(self.fetch, key))
+
+    def fetch(self, key: str, start: int, length: int | None, etag: str | None) -> Part:
+        """One answer; see `transfer.Fetch`."""
+        is_part = start > 0 or length is not None
+        last = "" if length is None else str(start + length - 1)
+        more = {"Range": f"bytes={start}-{last}"} if is_part else {}
+        more |= {"IfMatch": f'"{etag}"'} if etag is not None else {}
         with _translated(key):
-            body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
-            with closing(body):
-                yield body
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, **more)
+        body = ExitStack()
+        # As a context, the body is urllib3's own answer: that one gives bytes as soon as they come.
+        raw = body.enter_context(answer["Body"])
+
+        def read(size: int) -> bytes:
+            try:
+                return bytes(raw.read1(size))
+            except (HTTPError, OSError) as error:
+                raise StoreUnavailable(f"the S3 store broke off ({type(error).__name__})") from None
+
+        begins, size = parse_content_range(answer.get("ContentRange")) or (0, int(answer["ContentLength"]))
+        return Part(read, body.close, begins, size, answer["ETag"].strip('"'), _checksum(answer))
 
     def write(self, key: str, source: BinaryIO) -> StoredObject:
         """See Store."""
@@ -89,7 +106,10 @@ class S3Store:
         """See Store."""
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
         with _translated(key):
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=BytesIO(content), **condition)
+            try:
+                self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=BytesIO(content), **condition)
+            except self._client.exceptions.NoSuchKey:  # S3's word for an `If-Match` where nothing is
+                raise PreconditionFailed(f"somebody else removed '{key}'") from None
         return self.stat(key)
 
     def delete(self, key: str) -> None:
@@ -112,10 +132,6 @@ class S3Store:
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._prefix + write.key, UploadId=write.etag)
 
 
-class _RangeBehindEndError(StoreError):
-    """A range begins at or behind the object's end."""
-
-
 def _client() -> Any:
     config = Config(
         s3={"addressing_style": "path"},
@@ -131,6 +147,10 @@ def _client() -> Any:
 
 def _facts(key: str, entry: Any, size: int) -> StoredObject:
     return StoredObject(key, int(size), int(entry["LastModified"].timestamp()), entry["ETag"].strip('"'))
+
+
+def _checksum(answer: Any) -> str | None:
+    return etag_checksum(answer["ETag"], answer.get("ServerSideEncryption"), answer.get("SSECustomerAlgorithm"))
 
 
 @contextmanager
@@ -155,5 +175,5 @@ def _own_error(key: str, response: Any) -> StoreError:
     if {code, status} & _DENIED:
         return AccessDenied(f"the S3 store denies access to '{key}'")
     if code == "InvalidRange" or status == "416":
-        return _RangeBehindEndError(f"'{key}' ends before that range")
+        return RangeBehindEnd(f"'{key}' ends before that range")
     return StoreUnavailable(f"the S3 store answered {status or 'nothing'} to a request for '{key}'")

@@ -6,15 +6,16 @@ and with the errors of `store_s3`.
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
-from email.utils import parsedate_to_datetime
-from functools import cached_property
+from contextlib import AbstractContextManager, closing
+from functools import cached_property, partial
 from http.client import HTTPException, HTTPResponse
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
 from mlflow_on_demand.errors import StoreUnavailable
+from mlflow_on_demand.http_facts import etag_checksum, parse_content_range, parse_date
 from mlflow_on_demand.s3_signed import Access
 from mlflow_on_demand.store import Store, StoredObject
+from mlflow_on_demand.transfer import Part, open_object, read_object
 
 if TYPE_CHECKING:
     from mlflow_on_demand.store_s3 import S3Store
@@ -56,32 +57,36 @@ class LightS3Store:
         if (answer := self._ask("HEAD", key)) is None:
             return self._full.stat(key)
         with closing(answer):
-            changed = parsedate_to_datetime(answer.headers["Last-Modified"])
-            etag = answer.headers["ETag"].strip('"')
-            return StoredObject(key, int(answer.headers["Content-Length"]), int(changed.timestamp()), etag)
+            facts = answer.headers
+            etag = facts["ETag"].strip('"')
+            return StoredObject(
+                key, int(facts["Content-Length"]), parse_date(facts["Last-Modified"]), etag, _checksum(answer)
+            )
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See Store."""
-        if length == 0:
-            return b""
-        if start:  # a part of an artifact: many more follow, and boto3 keeps its connections for them
-            return self._full.read(key, start, length)
-        last = "" if length is None else str(length - 1)
-        if (answer := self._ask("GET", key, f"bytes=0-{last}")) is None:
-            return self._full.read(key, start, length)
-        with closing(answer):
-            try:
-                return answer.read()
-            except (OSError, HTTPException):
-                return self._full.read(key, start, length)
+        return read_object(key, partial(self._fetch, key), start, length)
 
-    @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         """See Store."""
-        answer = self._ask("GET", key)
-        stream: AbstractContextManager[object] = self._full.open(key) if answer is None else closing(_Body(answer))
-        with stream as body:
-            yield cast("BinaryIO", body)
+        return open_object(key, partial(self._fetch, key))
+
+    def _fetch(self, key: str, start: int, length: int | None, etag: str | None) -> Part:
+        # A part of an artifact, or what is left of something that broke off: boto3 has more patience, and keeps its
+        # connections for the many that follow.
+        byte_range = "" if length is None else f"bytes=0-{length - 1}"
+        if start or (answer := self._ask("GET", key, byte_range)) is None:
+            return self._full.fetch(key, start, length, etag)
+
+        def read(size: int) -> bytes:
+            try:
+                return answer.read1(size)
+            except (OSError, HTTPException) as error:
+                raise StoreUnavailable(f"the S3 store broke off ({type(error).__name__})") from None
+
+        facts = answer.headers
+        _, whole = parse_content_range(facts["Content-Range"]) or (0, int(facts["Content-Length"]))
+        return Part(read, answer.close, 0, whole, facts["ETag"].strip('"'), _checksum(answer))
 
     def write(self, key: str, source: BinaryIO) -> StoredObject:
         """See Store."""
@@ -120,22 +125,7 @@ class LightS3Store:
         return None
 
 
-class _Body:
-    """The body of an answer as a stream; one that ends too early is an error, not an end."""
-
-    def __init__(self, answer: HTTPResponse) -> None:
-        self._answer = answer
-        self._left = int(answer.headers["Content-Length"])
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            chunk = self._answer.read(None if size < 0 else size)
-        except (OSError, HTTPException) as error:
-            raise StoreUnavailable(f"the S3 store broke off ({type(error).__name__})") from None
-        self._left -= len(chunk)
-        if self._left > 0 and size != 0 and not chunk:
-            raise StoreUnavailable("the S3 store broke off")
-        return chunk
-
-    def close(self) -> None:
-        self._answer.close()
+def _checksum(answer: HTTPResponse) -> str | None:
+    encryption = "x-amz-server-side-encryption"
+    facts = answer.headers
+    return etag_checksum(facts["ETag"], facts[encryption], facts[f"{encryption}-customer-algorithm"])
