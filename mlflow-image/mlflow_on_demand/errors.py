@@ -13,6 +13,7 @@
     │   ├── ObjectMissing          nothing is stored under that key, or the bucket does not exist
     │   └── PreconditionFailed     somebody else wrote first
     ├── TarballError               a metrics tarball cannot be used; its reason goes into the manifest
+    │   └── TarballDamaged         bytes are missing or wrong, here or on the way
     └── SnapshotError              a published snapshot cannot be used
         ├── ManifestError          the manifest is no JSON, or of a version that this image does not know
         ├── ChecksumMismatch       an object is not what the manifest says
@@ -82,6 +83,10 @@ class PreconditionFailed(StoreError):
 
 class TarballError(OnDemandError):
     """One metrics tarball cannot be used; the message is its reason in plain words."""
+
+
+class TarballDamaged(TarballError):
+    """Bytes of it are missing or wrong: it was written, or came, damaged."""
 
 
 class SnapshotError(OnDemandError):
