@@ -77,6 +77,11 @@ class Settings(BaseModel):
         alias="BIGPANDA_PAGE_SECRET",
         description="Secret whose keys a page's pod gets as environment: read access to the snapshot store",
     )
+    page_files: Label | None = Field(
+        default=None,
+        alias="BIGPANDA_PAGE_FILES",
+        description="Secret that a page's pod sees as files in /etc/bigpanda/credentials, for what rotates",
+    )
     idle_window: Annotated[str, Field(pattern=r"^[0-9]+[sm]$")] = Field(
         default="60s",
         alias="BIGPANDA_IDLE_WINDOW",
