@@ -8,7 +8,7 @@ import dataclasses
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,11 +16,26 @@ from io import BytesIO
 from typing import Protocol, runtime_checkable
 
 from mlflow_on_demand.errors import ManifestError, ObjectMissing, StoreError
-from mlflow_on_demand.retention import UNREFERENCED, USED, Folder, Plan, Reason, Rules, Victim, plan_folder, schemas_of
+from mlflow_on_demand.retention import (
+    UNREFERENCED,
+    USED,
+    Folder,
+    Memory,
+    Plan,
+    Reason,
+    Rules,
+    Victim,
+    fingerprint,
+    plan_folder,
+    schemas_of,
+)
 from mlflow_on_demand.snapshot import MANIFEST, Manifest, parse_manifest
 from mlflow_on_demand.store import Store, StoredObject
 
 _log = logging.getLogger(__name__)
+
+
+_NOTHING = Memory("", {})
 
 
 @runtime_checkable
@@ -82,57 +97,60 @@ class Collector:
         the snapshot of one that has none is given up; `schemas` as Folder's `schemas_in_use`. Raises StoreError, and
         what `stands_now` raises.
         """
-        folder = self._read(jeditaskid, standing, schemas)
-        plan = plan_folder(folder, self._rules, self._now)
+        objects = tuple(self._folders.get(jeditaskid, ()))
+        memory = self._recall(jeditaskid, objects)
+        folder = self._read(jeditaskid, objects, memory, schemas)
+        plan = plan_folder(dataclasses.replace(folder, standing=standing), self._rules, self._now)
         if any(victim.reason is Reason.EXPIRED for victim in plan.collect) and stands_now():
-            folder = dataclasses.replace(folder, standing=True)
-            plan = plan_folder(folder, self._rules, self._now)
+            plan = plan_folder(dataclasses.replace(folder, standing=True), self._rules, self._now)
         if not self._is_dry:
-            self._apply(jeditaskid, folder, plan)
+            self._apply(jeditaskid, plan, memory, Memory(fingerprint(objects), plan.since))
         return _report(plan)
 
-    def _read(self, jeditaskid: int, standing: bool, schemas: frozenset[str] | None) -> Folder:  # noqa: FBT001 (a fact)
-        objects = tuple(self._folders.get(jeditaskid, ()))
+    def _recall(self, jeditaskid: int, objects: tuple[StoredObject, ...]) -> Memory:
+        if all(found.key != UNREFERENCED for found in objects):
+            return _NOTHING
+        try:
+            said = json.loads(self._store.read(f"{jeditaskid}/{UNREFERENCED}"))
+            return Memory(str(said["listing"]), {str(name): int(seen) for name, seen in said["since"].items()})
+        except (ObjectMissing, ValueError, TypeError, KeyError, AttributeError):
+            return _NOTHING  # damaged: the grace begins anew
+
+    def _read(
+        self, jeditaskid: int, objects: tuple[StoredObject, ...], memory: Memory, in_use: frozenset[str] | None
+    ) -> Folder:
         manifests: dict[str, Manifest] = {}
-        unreadable: set[str] = set()
-        for schema in schemas_of(objects):
+        schemas = schemas_of(objects)
+        # Whatever its manifest names, it is all that lies there, as it was when the manifest was read.
+        unread = set(schemas) if memory.covers(objects) else set()
+        for schema in () if unread else schemas:
             try:
                 manifests[schema] = parse_manifest(self._store.read(f"{jeditaskid}/{schema}/{MANIFEST}"))
             except ObjectMissing:
                 continue
             except ManifestError:
-                unreadable.add(schema)
+                unread.add(schema)
         return Folder(
             objects=objects,
             manifests=manifests,
-            since=self._read_since(f"{jeditaskid}/{UNREFERENCED}", objects),
-            standing=standing,
-            unreadable=frozenset(unreadable),
-            schemas_in_use=schemas,
+            since=memory.since,
+            standing=False,
+            unreadable=frozenset(unread),
+            schemas_in_use=in_use,
             unfinished=tuple(self._unfinished.get(jeditaskid, ())),
         )
 
-    def _read_since(self, key: str, objects: tuple[StoredObject, ...]) -> Mapping[str, int]:
-        if all(found.key != UNREFERENCED for found in objects):
-            return {}
-        try:
-            since = json.loads(self._store.read(key))
-            return {str(name): int(seen) for name, seen in since.items()}
-        except (ObjectMissing, ValueError, TypeError, AttributeError):
-            return {}  # damaged: the grace begins anew
-
-    def _apply(self, jeditaskid: int, folder: Folder, plan: Plan) -> None:
+    def _apply(self, jeditaskid: int, plan: Plan, before: Memory, after: Memory) -> None:
         key = f"{jeditaskid}/{UNREFERENCED}"
-        if plan.since and plan.since != folder.since:
-            self._store.write(key, BytesIO(json.dumps(plan.since).encode()))
+        if after != before and not plan.is_end:
+            content = json.dumps({"listing": after.listing, "since": dict(after.since)})
+            self._store.write(key, BytesIO(content.encode()))
         if plan.renew_use:
             self._store.write(f"{jeditaskid}/{USED}", BytesIO())
         for victim in plan.collect:
             self._remove(jeditaskid, victim)
         for victim in plan.unfinished:
             self._discard(jeditaskid, victim)
-        if folder.since and not plan.since:
-            self._store.delete(key)
 
     def _remove(self, jeditaskid: int, victim: Victim) -> None:
         key = f"{jeditaskid}/{victim.found.key}"

@@ -1,7 +1,7 @@
 """What of a snapshot store may go, and why: a pure decision over one task's folder, its manifests and one clock.
 
     <jeditaskid>/used                                   written at most once a day while the task has a Service
-    <jeditaskid>/unreferenced.json                      since when each object here is named by no manifest
+    <jeditaskid>/unreferenced.json                      since when which object here is named by no manifest
     <jeditaskid>/<schema revision>/manifest.json        names database, bundle, summary, index and layers
     <jeditaskid>/<schema revision>/answers/<version>/<digest of the snapshot>
 
@@ -11,6 +11,7 @@ found unreferenced, and last written, a whole `grace` ago. Until then whoever re
 names, and an ingest that is under way has long published the manifest that names its objects.
 """
 
+import hashlib
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -84,7 +85,8 @@ class Victim:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with a folder, manifests first; `since` is what to remember, `renew_use` whether to write `used`.
+    """What to do with a folder, manifests first; `since` is what to remember, `renew_use` whether to write `used`,
+    `is_end` says that nothing is left that needs a memory.
 
     `waiting` are unreferenced and in their grace, `unknown` is what nobody here recognises: it is left alone.
     """
@@ -93,8 +95,30 @@ class Plan:
     unfinished: tuple[Victim, ...]
     since: Mapping[str, int]
     renew_use: bool
+    is_end: bool
     waiting: tuple[StoredObject, ...]
     unknown: tuple[StoredObject, ...]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one run leaves to the next: the objects as they were listed, and since when which are unreferenced."""
+
+    listing: str
+    since: Mapping[str, int]
+
+    def covers(self, objects: Iterable[StoredObject]) -> bool:
+        """Whether nothing was written or removed since, and all that was there was needed: no manifest has to be read
+        again to know that, but where an older schema's may be over.
+        """
+        objects = tuple(objects)
+        return not self.since and len(schemas_of(objects)) == 1 and self.listing == fingerprint(objects)
+
+
+def fingerprint(objects: Iterable[StoredObject]) -> str:
+    """The same for the same objects, whatever this module itself wrote beside them."""
+    facts = sorted((one.key, one.etag, one.mtime) for one in objects if one.key not in (USED, UNREFERENCED))
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 def schemas_of(objects: Iterable[StoredObject], name: str = "") -> tuple[str, ...]:
@@ -114,16 +138,18 @@ def plan_folder(folder: Folder, rules: Rules, now: int) -> Plan:
     limit = now - int(rules.grace.total_seconds())
     over = [key for key, seen in since.items() if seen <= limit and by_key[key].mtime <= limit]
     gone = {*over, *doomed}
-    is_empty = not known and not folder.standing and USED in by_key
+    is_end = not known and not folder.standing
+    own = [Victim(by_key[key], Reason.EXPIRED) for key in (USED, UNREFERENCED) if is_end and key in by_key]
     return Plan(
         collect=(
             *(Victim(by_key[key], reason) for key, reason in doomed.items()),
             *(Victim(by_key[key], Reason.UNREFERENCED) for key in over),
-            *([Victim(by_key[USED], Reason.EXPIRED)] if is_empty else []),
+            *own,
         ),
         unfinished=tuple(_unfinished(folder.unfinished, limit)),
         since={key: seen for key, seen in since.items() if key not in gone},
         renew_use=folder.standing and bool(known) and not _is_young(by_key.get(USED), _RENEW_USED, now),
+        is_end=is_end,
         waiting=tuple(by_key[key] for key in since if key not in gone),
         unknown=tuple(found for key, found in by_key.items() if key not in known and key not in (USED, UNREFERENCED)),
     )

@@ -67,7 +67,7 @@ def test_a_task_without_a_page_goes_after_its_lifetime_and_no_other(kept: Contex
     gone = before - files(kept)
     assert gone
     assert {path.split("/")[0] for path in gone} == {"82"}
-    assert files(kept) - before == {"81/used"}
+    assert files(kept) - before == {"81/used", "81/unreferenced.json"}
 
 
 def test_a_page_that_was_just_asked_for_keeps_its_snapshot(kept: Context) -> None:
@@ -76,7 +76,7 @@ def test_a_page_that_was_just_asked_for_keeps_its_snapshot(kept: Context) -> Non
     before = files(kept)
     meanwhile = interrupted(kept, "get_service", lambda: ask(kept, 81))
     assert collect_snapshots(meanwhile, dry_run=False).objects == {}
-    assert files(kept) == before | {"81/used", "82/used"}
+    assert files(kept) == before | {f"{task}/{name}" for task in (81, 82) for name in ("used", "unreferenced.json")}
 
 
 def test_what_a_cluster_does_not_say_is_a_fault_and_nothing_is_lost(kept: Context) -> None:
@@ -134,4 +134,4 @@ def test_the_command_tells_first_and_collects_when_it_is_told_to(kept: Context, 
             "objects": {WAITING: 1, UNKNOWN: 1},
             "bytes": {WAITING: 16, UNKNOWN: 1},
         }
-        assert files(kept) == before | ({"81/unreferenced.json"} if arguments else set())
+        assert files(kept) == before | ({f"{task}/unreferenced.json" for task in (81, 82)} if arguments else set())

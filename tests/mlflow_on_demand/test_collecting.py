@@ -28,6 +28,7 @@ from mlflow_on_demand.snapshot import (
     object_names,
     open_snapshot_store,
 )
+from mlflow_on_demand.store_file import FileStore
 from mlflow_on_demand.stores import open_store
 from support.hpo_files import TASK, Point, name, run_id, tarball, write_task
 
@@ -105,7 +106,7 @@ def test_a_superseded_snapshot_goes_after_its_grace(place: Place) -> None:
     assert told.objects == {Reason.UNREFERENCED: len(loose)}
     assert told.bytes[Reason.UNREFERENCED] > 0
     assert place.run(1.5 * DAY) == told
-    assert place.files() == before - loose - {"unreferenced.json"}
+    assert place.files() == before - loose
     assert place.run(3 * DAY).objects == {}
     assert whole(place, second)
 
@@ -117,7 +118,7 @@ def test_a_task_that_nobody_used_for_its_lifetime_goes_altogether(place: Place) 
     assert collector(place, 200 * DAY).collect(TASK, False, lambda: True).objects == {}
     assert place.run(200 * DAY).objects == {Reason.EXPIRED: 1, WAITING: len(names)}
     assert place.run(202 * DAY).objects == {Reason.UNREFERENCED: len(names)}
-    assert place.run(203 * DAY).objects == {Reason.EXPIRED: 1}  # the mark of use
+    assert place.run(203 * DAY).objects == {Reason.EXPIRED: 2}  # what was noted of its use, and what is remembered
     assert Collector(open_store(place.snapshots), RULES, datetime.now(UTC), dry_run=False).tasks == []
     # Asked for again, it is there again.
     assert whole(place, place.ingest(1))
@@ -150,6 +151,44 @@ def test_what_a_crashed_ingest_left_goes_and_what_is_not_ours_stays(place: Place
     assert all((folder / key).read_bytes() == content for key, content in strange.items())
     assert (place.folder / "hpo" / name(1)).exists()
     assert whole(place, manifest)
+
+
+class Watched(FileStore):
+    """A directory that notes what is read of it."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(str(directory))
+        self.seen: list[str] = []
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        self.seen.append(key.rpartition("/")[2])
+        return super().read(key, start, length)
+
+
+def test_no_manifest_is_read_again_where_nothing_changed(here: Place) -> None:
+    manifest = here.ingest(1)
+    store = Watched(here.folder / "snapshots")
+
+    def run(later: timedelta, *, standing: bool) -> list[str]:
+        store.seen.clear()
+        Collector(store, RULES, datetime.now(UTC) + later, dry_run=False).collect(TASK, standing, lambda: standing)
+        return list(store.seen)
+
+    assert run(timedelta(0), standing=True) == ["manifest.json"]
+    assert run(DAY, standing=True) == ["unreferenced.json"]
+    assert run(2 * DAY, standing=False) == ["unreferenced.json"]
+    assert whole(here, manifest)
+    second = here.ingest(2)
+    assert run(2 * DAY, standing=False) == ["unreferenced.json", "manifest.json"]
+    for later in (4 * DAY, 5 * DAY):
+        assert run(later, standing=False) == ["unreferenced.json", "manifest.json"]
+    assert run(6 * DAY, standing=False) == ["unreferenced.json"]
+    assert whole(here, second)
+    # Its end needs no look into it either.
+    assert run(300 * DAY, standing=False) == ["unreferenced.json"]
+    run(302 * DAY, standing=False)
+    run(303 * DAY, standing=False)
+    assert here.files() == set()
 
 
 def test_half_of_a_file_goes(here: Place) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlflow_on_demand.retention import Folder, Plan, Reason, Rules, plan_folder
+from mlflow_on_demand.retention import Folder, Memory, Plan, Reason, Rules, fingerprint, plan_folder
 from mlflow_on_demand.snapshot import Layer, Manifest, ObjectRef, object_names
 from mlflow_on_demand.store import StoredObject
 from support.snapshots import MANIFEST
@@ -120,6 +120,18 @@ def test_an_older_schema_goes_when_nothing_points_at_it(
     found = folder(ages, {OLD: manifest(), NEW: manifest()}, standing=standing, schemas_in_use=in_use)
     wanted = {f"{OLD}/manifest.json": Reason.OLD_SCHEMA} if goes else {}
     assert collected(plan_folder(found, RULES, NOW)) == wanted
+
+
+def test_what_was_looked_at_needs_no_second_look_until_something_changes() -> None:
+    found = folder({**snapshot(NEW, manifest(), 9), "used": 2, "unreferenced.json": 1}, {}).objects
+    memory = Memory(fingerprint(found), {})
+    own = tuple(listed(one.key, 0) if one.key in ("used", "unreferenced.json") else one for one in found)
+    assert memory.covers(own)
+    assert not Memory(memory.listing, {"x": 1}).covers(found)
+    older = folder(snapshot(OLD, manifest(), 9), {}).objects
+    assert not Memory(fingerprint(found + older), {}).covers(found + older)  # its time may come
+    for changed in (found[1:], (*found, listed(f"{NEW}/{digest('0')}.zip", 9)), (listed(found[0].key, 8), *found[1:])):
+        assert not memory.covers(changed)
 
 
 def test_use_is_noted_once_a_day_while_there_is_a_page() -> None:
