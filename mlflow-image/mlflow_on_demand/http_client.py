@@ -10,6 +10,7 @@ authorities (SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, and X509_CERT_DI
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -38,7 +39,7 @@ _PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 _TIMEOUT = urllib3.Timeout(connect=5, read=30)
 _CONNECTIONS = 32
 _WORTH_READING = 64 * 1024
-"""So many bytes of an answer that nobody wants are read, for the sake of the connection."""
+"""So many bytes of a reason that nobody wants are read, for the sake of the connection."""
 
 
 def connect_anywhere(address: SplitResult) -> str:
@@ -75,8 +76,10 @@ class Answer:
     def close(self) -> None:
         """Let go of it: its connection is used again if nothing is left in it."""
         told = self._response.headers.get("Content-Length", "")
-        if told.isdigit() and int(told) <= _WORTH_READING:
-            self._response.drain_conn()
+        # Never of an object: a slow server would hold us until the last byte that nobody wants.
+        if self.status not in (200, 206) and told.isdigit() and int(told) <= _WORTH_READING:
+            with suppress(StoreUnavailable):
+                self.read(_WORTH_READING)
         # One that was read to its end has given its connection back already.
         self._response.close()
 

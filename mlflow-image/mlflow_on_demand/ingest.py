@@ -148,9 +148,9 @@ def _read_index(target: Store, ref: ObjectRef) -> Index:
 
 
 def _publish_anew(
-    request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], told: Iterator[Tarball]
+    request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], told: Iterator[object]
 ) -> Manifest:
-    """Publish the objects of a whole snapshot; `told` is advanced tarball by tarball."""
+    """Publish the objects of a whole snapshot; `told` is advanced with each tarball, and tells how many were read."""
     with _building(request, NOTHING) as build:
         built = _read(build, tarballs, told, request.objective)
         manifest = replace(
@@ -175,10 +175,11 @@ def _building(request: IngestRequest, known: Index) -> Iterator[SnapshotBuild]:
 def _read(
     build: SnapshotBuild, tarballs: Iterable[Tarball], told: Iterator[object], objective: Objective | None
 ) -> Built:
-    for count, (tarball, stream) in enumerate(read_each(tarballs, told), start=1):
-        build.add_tarball(tarball.name, stream)
-        if count % _TOLD_EVERY == 0:
-            _log.info("tarballs read", extra={"read": count})
+    with contextlib.closing(read_each(tarballs, told)) as each:
+        for count, (tarball, stream) in enumerate(each, start=1):
+            build.add_tarball(tarball.name, stream)
+            if count % _TOLD_EVERY == 0:
+                _log.info("tarballs read", extra={"read": count})
     return build.finish(objective)
 
 

@@ -44,18 +44,21 @@ class Access:
         region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "us-east-1"
         return cls(endpoint, region, keys, env.get("AWS_CA_BUNDLE"), env)
 
-    def ask(self, method: str, path: str, byte_range: str = "") -> HTTPResponse:
-        """The server's answer to a request for `/bucket/key`, signed with the keys as they are now; OSError or
-        HTTPException if there is none, AccessDenied if the keys are gone.
+    def sign(self, method: str, path: str) -> tuple[str, dict[str, str]]:
+        """The encoded path of a request for `/bucket/key` of now, and the headers that sign it with the keys of now;
+        AccessDenied if these are gone.
         """
         address = self.endpoint.path.rstrip("/") + quote(path, safe="/-._~")
         present = replace(self, keys=find_keys(self.env) or self.keys)
-        headers = sign(present, method, address, datetime.now(UTC))
+        return address, sign(present, method, address, datetime.now(UTC))
+
+    def ask(self, method: str, path: str, headers: Mapping[str, str]) -> HTTPResponse:
+        """The server's answer to a request for `/bucket/key`; OSError or HTTPException if there is none."""
+        address, signed = self.sign(method, path)
         connection = self._connect()
         try:
             # With "close", the connection is the answer's own and ends with it.
-            more = {"Connection": "close", **({"Range": byte_range} if byte_range else {})}
-            connection.request(method, address, headers={**headers, **more})
+            connection.request(method, address, headers={**headers, "Connection": "close", **signed})
             return connection.getresponse()
         except BaseException:
             connection.close()

@@ -5,14 +5,17 @@ others, are asked within the deployment's reach only.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from mlflow_on_demand.allowed import SAME, export_task
 from mlflow_on_demand.export import Export
 from mlflow_on_demand.reach import Reach
+from mlflow_on_demand.read_ahead import Place, read_ahead
 from mlflow_on_demand.snapshot import Source
 from mlflow_on_demand.store import Store, StoredObject
 from mlflow_on_demand.stores import open_store, split_uri
@@ -43,25 +46,23 @@ def find_tarballs(jeditaskid: int, artifacts: tuple[str, ...]) -> tuple[Tarball,
     return tuple(sorted(found.values()))
 
 
-def read_each(tarballs: Iterable[Tarball], told: Iterator[object]) -> Iterator[tuple[Tarball, BinaryIO]]:
-    """Each tarball with its content, which is read before the next is asked for: in their order, and then those of an
-    export as it brings them, in one pass. `told` is advanced before each.
+def read_each(tarballs: Iterable[Tarball], told: Iterator[object]) -> Generator[tuple[Tarball, BinaryIO], None, None]:
+    """Each tarball with its content, which is read before the next is asked for: in their order, several on their way
+    at a time, and then those of an export as it brings them, in one pass. `told` is advanced before each. Close it when
+    it is not read to its end.
     """
-    exports: dict[int, list[Tarball]] = {}
-    for tarball in tarballs:
-        if isinstance(tarball.store, Export):
-            exports.setdefault(id(tarball.store), []).append(tarball)
-            continue
-        next(told, None)
-        with tarball.store.open(tarball.key) as stream:
-            yield tarball, stream
-    for members in exports.values():
-        by_key = {tarball.key: tarball for tarball in members}
-        export = members[0].store
-        assert isinstance(export, Export)  # sorted so above
-        for found, stream in export.read_members({one.key: one.found for one in members}):
+    every = tuple(tarballs)
+    placed = ((one, Place(one.store, one.key, one.found.size)) for one in every if not isinstance(one.store, Export))
+    with closing(read_ahead(placed, itemgetter(1))) as ahead:
+        for (tarball, _), content in ahead:
             next(told, None)
-            yield by_key[found.key], stream
+            with content as stream:
+                yield tarball, stream
+    for export in {id(one.store): one.store for one in every if isinstance(one.store, Export)}.values():
+        members = {one.key: one for one in every if one.store is export}
+        for found, stream in export.read_members({key: one.found for key, one in members.items()}):
+            next(told, None)
+            yield members[found.key], stream
 
 
 def _tarballs_at(uri: str, jeditaskid: int) -> Iterator[Tarball]:

@@ -55,7 +55,8 @@ class FileStore:
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See Store."""
         with _translated(key), self._path(key).open("rb") as file:
-            file.seek(start)
+            if start:
+                file.seek(start)
             return file.read(-1 if length is None else length)
 
     @contextmanager

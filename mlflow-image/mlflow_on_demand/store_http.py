@@ -59,13 +59,14 @@ class HttpStore:
 
     def stat(self, key: str) -> StoredObject:
         """See Store."""
-        with closing(self._ask("HEAD", key, {200}, _WANTED)) as answer:
-            size = answer.headers.get("Content-Length", "")
-            if not size.isdigit():
-                raise StoreError(f"{answer.host} does not tell the size of '{key}'")
-            mtime = parse_date(answer.headers.get("Last-Modified"))
-            etag = _make_etag(answer.headers.get("ETag", ""), int(size), mtime)
-            return StoredObject(key, int(size), mtime, etag, find_checksum(answer.headers))
+        for method in ("HEAD", "GET"):  # Apache tells no size of an empty file to HEAD, and some know no HEAD
+            with closing(self._ask(method, key, {200, 405, 501}, _WANTED)) as answer:
+                size = answer.headers.get("Content-Length", "")
+                if answer.status == 200 and size.isdigit():
+                    mtime = parse_date(answer.headers.get("Last-Modified"))
+                    etag = _make_etag(answer.headers.get("ETag", ""), int(size), mtime)
+                    return StoredObject(key, int(size), mtime, etag, find_checksum(answer.headers))
+        raise StoreError(f"{answer.host} does not tell the size of '{key}'")
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See Store."""

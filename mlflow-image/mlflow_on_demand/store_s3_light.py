@@ -1,14 +1,14 @@
-"""The S3 store of a wake: reads by signed requests of our own until something else is wanted, then it is boto3's.
+"""The S3 store of a wake: reads by signed requests of our own; whatever else is wanted, boto3 does.
 
 Only success is judged here. Whatever else a server answers, or when it does not, boto3 asks again: with its retries,
 and with the errors of `store_s3`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing
 from functools import cached_property, partial
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import TYPE_CHECKING, BinaryIO
 
 from mlflow_on_demand.errors import StoreUnavailable
@@ -18,6 +18,7 @@ from mlflow_on_demand.store import Store, StoredObject
 from mlflow_on_demand.transfer import Part, open_object, read_object
 
 if TYPE_CHECKING:
+    from mlflow_on_demand.s3_pooled import PooledAnswer, PooledReader
     from mlflow_on_demand.store_s3 import S3Store
 
 
@@ -43,6 +44,12 @@ class LightS3Store:
     def _full(self) -> "S3Store":
         return _open_full(self._bucket, self._prefix)
 
+    @cached_property
+    def _pooled(self) -> "PooledReader":
+        from mlflow_on_demand.s3_pooled import PooledReader
+
+        return PooledReader(self._access)
+
     @property
     def uri(self) -> str:
         """The prefix as a URI."""
@@ -54,14 +61,12 @@ class LightS3Store:
 
     def stat(self, key: str) -> StoredObject:
         """See Store."""
-        if (answer := self._ask("HEAD", key)) is None:
+        if (answer := self._ask("HEAD", key, {})) is None:
             return self._full.stat(key)
         with closing(answer):
             facts = answer.headers
-            etag = facts["ETag"].strip('"')
-            return StoredObject(
-                key, int(facts["Content-Length"]), parse_date(facts["Last-Modified"]), etag, _checksum(answer)
-            )
+            size, changed = int(facts["Content-Length"]), parse_date(facts["Last-Modified"])
+            return StoredObject(key, size, changed, facts["ETag"].strip('"'), _checksum(facts))
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See Store."""
@@ -72,10 +77,14 @@ class LightS3Store:
         return open_object(key, partial(self._fetch, key))
 
     def _fetch(self, key: str, start: int, length: int | None, etag: str | None) -> Part:
-        # A part of an artifact, or what is left of something that broke off: boto3 has more patience, and keeps its
-        # connections for the many that follow.
-        byte_range = "" if length is None else f"bytes=0-{length - 1}"
-        if start or (answer := self._ask("GET", key, byte_range)) is None:
+        asked = {}
+        if start or length is not None:
+            asked["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
+        if etag is not None:
+            asked["If-Match"] = f'"{etag}"'
+        if start:  # a part of an artifact: many more follow, so connections are worth keeping
+            self._full  # noqa: B018
+        if (answer := self._ask("GET", key, asked)) is None:
             return self._full.fetch(key, start, length, etag)
 
         def read(size: int) -> bytes:
@@ -85,8 +94,8 @@ class LightS3Store:
                 raise StoreUnavailable(f"the S3 store broke off ({type(error).__name__})") from None
 
         facts = answer.headers
-        _, whole = parse_content_range(facts["Content-Range"]) or (0, int(facts["Content-Length"]))
-        return Part(read, answer.close, 0, whole, facts["ETag"].strip('"'), _checksum(answer))
+        begins, whole = parse_content_range(facts.get("Content-Range")) or (0, int(facts["Content-Length"]))
+        return Part(read, answer.close, begins, whole, facts["ETag"].strip('"'), _checksum(facts))
 
     def write(self, key: str, source: BinaryIO) -> StoredObject:
         """See Store."""
@@ -108,24 +117,22 @@ class LightS3Store:
         """See KeepsUnfinished."""
         self._full.discard_unfinished(write)
 
-    def _ask(self, method: str, key: str, byte_range: str = "") -> HTTPResponse | None:
-        """The answer if it is what was asked for. Once boto3 is there, it has connections that can be used again."""
-        if "_full" in vars(self):
-            return None
-        path = "/".join(filter(None, ("", self._bucket, self._prefix, key)))
+    def _ask(self, method: str, key: str, asked: Mapping[str, str]) -> "HTTPResponse | PooledAnswer | None":
+        """The answer if it is what was asked for. Once boto3 is there, connections are kept."""
+        path = "/" + "/".join(filter(None, (self._bucket, self._prefix, key)))
         try:
-            answer = self._access.ask(method, f"/{path}", byte_range)
+            reader = self._pooled if "_full" in vars(self) else self._access
+            answer = reader.ask(method, path, asked)
         except (OSError, HTTPException):
             return None
         # Some servers send a part with 200; that it is one, its own header says.
-        needed = ("Content-Length", "Last-Modified", "ETag", *(("Content-Range",) if byte_range else ()))
+        needed = ("Content-Length", "Last-Modified", "ETag", *(("Content-Range",) if "Range" in asked else ()))
         if answer.status in (200, 206) and all(name in answer.headers for name in needed):
             return answer
         answer.close()
         return None
 
 
-def _checksum(answer: HTTPResponse) -> str | None:
+def _checksum(facts: "HTTPMessage | Mapping[str, str]") -> str | None:
     encryption = "x-amz-server-side-encryption"
-    facts = answer.headers
-    return etag_checksum(facts["ETag"], facts[encryption], facts[f"{encryption}-customer-algorithm"])
+    return etag_checksum(facts["ETag"], facts.get(encryption), facts.get(f"{encryption}-customer-algorithm"))

@@ -36,6 +36,7 @@ Listen 127.0.0.1:{tls}
   Require all granted
 </Directory>
 <Directory "{state}/plain">
+  ContentDigest On
   Require all granted
 </Directory>
 <VirtualHost 127.0.0.1:{tls}>
