@@ -200,6 +200,16 @@ def test_half_of_a_file_goes(here: Place) -> None:
     assert not half.exists()
 
 
+def test_half_of_a_file_behind_webdav_goes(rclone_webdav: str) -> None:
+    place = Place(Path("unused"), f"{rclone_webdav}/{uuid.uuid4().hex}")
+    store = open_store(place.snapshots)
+    for key in (f"{TASK}/abc/.unfinished-x", f"{TASK}/abc/theirs"):
+        store.write(key, io.BytesIO(b"half"))
+    assert place.run(DAY / 2).objects == {UNKNOWN: 1}
+    assert place.run(2 * DAY).objects == {UNKNOWN: 1, Reason.UNFINISHED: 1}
+    assert place.run(2 * DAY).objects == {UNKNOWN: 1}
+
+
 def test_half_of_an_upload_goes(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in s3_server.environment.items():
         monkeypatch.setenv(variable, value)
