@@ -155,7 +155,8 @@ def main() -> int:
 
 
 def _is_decided(status: Status) -> bool:
-    return status.manifest is not None or status.stage in (Stage.WAITING, Stage.FAILED)
+    # A reason is worth telling at once, even if it may pass.
+    return status.manifest is not None or status.stage in (Stage.WAITING, Stage.FAILED) or bool(status.reason)
 
 
 if __name__ == "__main__":

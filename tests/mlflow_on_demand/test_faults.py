@@ -3,7 +3,7 @@
 import io
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -194,12 +194,12 @@ def test_a_list_is_tried_again(s3: Scene, rclone_webdav: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "MOVE"])
-@pytest.mark.parametrize("fault", [{"status": 503}, {"cut": 0}, {"reset": 0}])
-def test_a_write_is_tried_again(rclone_webdav: str, method: str, fault: dict[str, int]) -> None:
+@pytest.mark.parametrize("fault", [Fault(status=503), Fault(cut=0), Fault(reset=0)], ids=str)
+def test_a_write_is_tried_again(rclone_webdav: str, method: str, fault: Fault) -> None:
     with faulty_http(rclone_webdav) as proxy:
         store = open_store(f"{proxy.address}/{uuid.uuid4().hex}")
         store.write("x", io.BytesIO(b"old"))
-        proxy.expect(Fault(method=method, **fault))
+        proxy.expect(replace(fault, method=method))
         store.write("x", io.BytesIO(CONTENT))
         assert not proxy.plan
         assert store.read("x") == CONTENT

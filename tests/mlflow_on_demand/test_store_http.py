@@ -1,5 +1,6 @@
 """What HTTP has beside the contract: TLS, tokens, redirects and their check, servers that can do less."""
 
+import datetime as dt
 import http.server
 import io
 import threading
@@ -11,6 +12,11 @@ from pathlib import Path
 from urllib.parse import SplitResult
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from mlflow_on_demand.errors import (
     AccessDenied,
@@ -20,9 +26,12 @@ from mlflow_on_demand.errors import (
     StoreUriError,
 )
 from mlflow_on_demand.http_client import HttpClient
+from mlflow_on_demand.ingest import IngestRequest, ingest_task
+from mlflow_on_demand.snapshot import MANIFEST, download_database, open_snapshot_store, parse_manifest
 from mlflow_on_demand.store_http import HttpStore
 from mlflow_on_demand.stores import open_store
 from support.faulty_http import Fault, faulty_http
+from support.hpo_files import TASK, Point, name, run_id, tarball, write_task
 from support.http_servers import Apache
 
 
@@ -68,6 +77,28 @@ def test_a_server_that_nobody_vouches_for(apache: Apache) -> None:
     with pytest.raises(StoreError, match="no secure connection to localhost: unable to get local issuer") as caught:
         open_store(f"{apache.tls}/plain").read("x")
     assert not caught.value.transient
+
+
+def write_proxy(path: Path, name: str) -> None:
+    """A certificate and its key in one file, as grid tools write them."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    dated = builder.not_valid_before(now - dt.timedelta(hours=1)).not_valid_after(now + dt.timedelta(hours=1))
+    certificate = dated.serial_number(x509.random_serial_number()).sign(key, hashes.SHA256())
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(certificate.public_bytes(Encoding.PEM) + plain)
+
+
+def test_a_client_certificate_that_is_renewed(tls: Apache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = tmp_path / "x509up_u1000"
+    write_proxy(proxy, "somebody")
+    monkeypatch.setenv("X509_USER_PROXY", str(proxy))
+    store = open_store(f"{tls.tls}/certified")
+    with pytest.raises(AccessDenied):
+        store.read("x")
+    write_proxy(proxy, "tester")
+    assert store.read("x") == b"content"
 
 
 def test_a_client_certificate_that_cannot_be_used(tls: Apache, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,3 +240,16 @@ def test_authorities_that_cannot_be_read(apache: Apache, monkeypatch: pytest.Mon
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     with pytest.raises(StoreError, match=r"the authorities that .*REQUESTS_CA_BUNDLE.* cannot be read"):
         open_store(apache.tls).read("x")
+
+
+def test_a_snapshot_lies_on_webdav(tls: Apache, tmp_path: Path) -> None:
+    artifacts = write_task(tmp_path, {name(1): tarball(Point(run_id(1)))})
+    request = IngestRequest(TASK, (artifacts,), f"{tls.tls.replace('https', 'davs')}/dav/{uuid.uuid4().hex}")
+    published = ingest_task(request)
+    assert (published.changed, published.manifest.runs) == (True, 1)
+    assert not ingest_task(request).changed
+    write_task(tmp_path, {name(2): tarball(Point(run_id(2)))})
+    assert ingest_task(request).manifest.runs == 2
+    store = open_snapshot_store(request.snapshot_store, TASK, published.manifest.schema_revision)
+    download_database(store, parse_manifest(store.read(MANIFEST)), tmp_path / "database")
+    assert (tmp_path / "database").read_bytes().startswith(b"SQLite format 3")

@@ -1,7 +1,7 @@
 """A proxy between a store and its client that does what networks and servers do on a bad day, by a plan.
 
-Requests go on as they came, their `Host` too, so signatures hold. Each fault is for the next request of its method, and
-is used up by it.
+Requests go on as they came, their `Host` too, so signatures hold. Each fault is for the next request of its method (and
+path), and is used up by it.
 """
 
 import http.client
@@ -31,6 +31,8 @@ class Fault:
     flip: int | None = None
     drip: float | None = None
     method: str = "GET"
+    path: str = ""
+    """A part of the path that it is for."""
 
 
 @dataclass
@@ -93,7 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         self.proxy.seen.append((self.command, self.path, dict(self.headers)))
         plan = self.proxy.plan
-        fault = plan.popleft() if plan and plan[0].method == self.command else Fault()
+        is_next = plan and plan[0].method == self.command and plan[0].path in self.path
+        fault = plan.popleft() if is_next else Fault()
         if fault.status is not None:
             self.send_response(fault.status)
             self.send_header("Content-Length", "0")

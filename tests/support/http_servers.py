@@ -43,6 +43,11 @@ Listen 127.0.0.1:{tls}
   SSLEngine on
   SSLCertificateFile "{state}/server.pem"
   SSLCertificateKeyFile "{state}/server-key.pem"
+  SSLVerifyClient optional_no_ca
+  Alias /certified "{state}/plain"
+  <Location /certified>
+    Require expr "%{{SSL_CLIENT_S_DN_CN}} == 'tester'"
+  </Location>
   Redirect 307 /moved https://localhost:{tls}/dav
   Redirect 307 /elsewhere https://127.0.0.1:{tls}/plain
   Redirect 307 /unencrypted http://localhost:{plain}/dav
@@ -61,7 +66,8 @@ Listen 127.0.0.1:{tls}
 @dataclass(frozen=True)
 class Apache:
     """A running server: WebDAV at `dav`, plain files at `plain`; with TLS, at `tls` the same, `/secret` for who has
-    the token, `/plain` for who sends none, and redirects to the same host, to another name of it, and to no TLS.
+    the token, `/certified` for who has a certificate of `tester`, `/plain` for who sends no token, and redirects to
+    the same host, to another name of it, and to no TLS.
     """
 
     folder: Path
