@@ -55,7 +55,7 @@ def read_place(uri: str) -> Place:
     if (port is not None and not 0 < port < 65536) or (found["port"] and default is None):
         raise StoreUriError("has a port that there is not")
     if scheme in ("root", "roots"):
-        path = re.sub("/+", "/", path.removeprefix("/")) if path.startswith("//") else f"./{path[1:]}"
+        path = re.sub("/+", "/", path)  # as `xrootd_uri` reads it
     export = EXPORT.fullmatch(f"{path}{found['query'] or ''}")
     if found["query"] and (export is None or scheme not in ("http", "https")):
         raise StoreUriError("has a query that is not that of BigPanDA's export (…/downloadhpometrics/?workloadid=…)")
