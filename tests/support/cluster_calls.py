@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 _PACKAGE = FUNCTIONS / "bigpanda_mlflow"
-_ENTRIES = ("handlers", "frontdoor")
+_ENTRIES = ("handlers", "frontdoor", "retaining")
 _VERBS = {"read": "get", "get": "get", "list": "list", "create": "create", "replace": "update", "delete": "delete"}
 _RESOURCES = {"custom_object": ("serving.knative.dev", "services"), "config_map": ("", "configmaps")}
 

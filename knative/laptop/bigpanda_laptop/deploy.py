@@ -97,10 +97,11 @@ def make_settings(ingress: str, internal: str, idle_window: str) -> Resource:
 
 
 def make_secrets(environment: dict[str, str], token: str) -> list[Resource]:
-    """The credentials of the local S3, for ingest and for pages (on a laptop the same), and the front door's token."""
+    """The credentials of the local S3 (on a laptop the same for all who use it), and the front door's token."""
     contents = {
         "bigpanda-mlflow-stores": environment,
         "bigpanda-mlflow-page": environment,
+        "bigpanda-mlflow-retention": environment,
         "bigpanda-mlflow-front": {"BIGPANDA_FRONT_TOKENS": token},
     }
     return [_make("Secret", name, {"type": "Opaque", "stringData": data}) for name, data in contents.items()]
