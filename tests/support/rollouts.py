@@ -133,6 +133,7 @@ class World:
             answer = call(method, url, *arguments, **named)
             left[0] -= mine
             if mine and left[0] <= 0:
+                answer.read()  # or its connection would be left open
                 raise Dead
             return answer
 
