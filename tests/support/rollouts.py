@@ -22,7 +22,7 @@ from bigpanda_mlflow.events import Event, EventKey, EventType, ImagePublished, R
 from bigpanda_mlflow.names import service_name
 from bigpanda_mlflow.rollout_handlers import rollout
 from bigpanda_mlflow.rollout_services import state_of
-from bigpanda_mlflow.rollout_state import Rollout, ServiceState, newest_rollout
+from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, ServiceState, newest_rollout
 from bigpanda_mlflow.settings import Settings
 from embedded.kit import Cluster as Runtime
 from embedded.kit import eventually
@@ -83,6 +83,11 @@ def write_images(root: Path) -> Path:
         )
     )
     return path
+
+
+def complete(record: Rollout) -> bool:
+    """Whether the fleet is through."""
+    return record.phase is RolloutPhase.COMPLETED
 
 
 class Dead(BaseException):
@@ -244,6 +249,10 @@ class World:
         """Pages that are never ready, by version."""
         said = {str(version): [str(task) for task in tasks] for version, tasks in broken.items()}
         (self.root / "broken.json").write_text(json.dumps(said))
+
+    def forget_ingested(self) -> None:
+        """From here on, only what is ingested anew counts."""
+        (self.root / "ingested.jsonl").unlink(missing_ok=True)
 
     def ingested(self) -> set[tuple[str, int]]:
         """Who ingested which tasks: version and task."""
