@@ -53,7 +53,8 @@ def test_a_rollout_ends_and_keeps_to_its_cohorts(size: int, share: float, luck: 
     rollout, now, marks = ROLLOUT, NOW, cohort_marks(size, SETTINGS.rollout_cohorts)
     for _ in range(100):
         plan = plan_step(View(rollout, luck.sample(list(fleet.values()), size), {}, SETTINGS, now))
-        assert plan.work == plan_step(View(rollout, list(fleet.values()), {}, SETTINGS, now)).work
+        same = plan_step(View(rollout, list(fleet.values()), {}, SETTINGS, now))
+        assert {item.name for item in plan.work} == {item.name for item in same.work}
         if plan.work:
             carry_out(plan, rollout, fleet, bad)
         else:
