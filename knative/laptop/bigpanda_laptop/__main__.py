@@ -81,7 +81,8 @@ def _deploy(deployment: Deployment, platform: Platform, s3: S3Server, options: a
     first, *rest = read_manifests(_KNATIVE / "base")  # the namespace, which the settings live in
     deployment.apply(first)
     deployment.apply(make_settings(platform.ingress, platform.internal, options.idle_window))
-    for secret in make_secrets(s3.environment, keep_token(options.state / "front-token")):
+    tokens = (keep_token(options.state / name) for name in ("front-token", "ops-token"))
+    for secret in make_secrets(s3.environment, *tokens):
         deployment.apply(secret)
     for resource in rest:
         deployment.apply(resource)
