@@ -1,14 +1,13 @@
 """All that the doctor looks at for one task, each read once and only when a check asks for it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from bigpanda_mlflow.errors import FunctionError
 from bigpanda_mlflow.names import page_url, service_name
-from bigpanda_mlflow.taskservice import TaskService, read_readiness, read_service
+from bigpanda_mlflow.taskservice import TaskService, read_service
 from bigpanda_mlflow.tombstones import Tombstone, read_tombstone
 from bigpanda_ops.connection import Connection, reaching
 from bigpanda_ops.page import PageAnswer, wake_page
@@ -50,9 +49,9 @@ class Case:
         return None if self.raw is None else read_service(self.raw)
 
     @cached_property
-    def is_ready(self) -> bool:
-        """Whether Knative can serve it."""
-        return self.raw is not None and read_readiness(self.raw).status == "True"
+    def is_served(self) -> bool:
+        """Whether Knative sends its requests to a Revision, be it an older one while the newest does not start."""
+        return self.raw is not None and read_condition(self.raw, "RoutesReady").get("status") == "True"
 
     @cached_property
     def tombstone(self) -> Tombstone | None:
@@ -83,23 +82,27 @@ class Case:
         return page_url(self.connection.settings.page_url, self.jeditaskid)
 
     @cached_property
+    def was_awake(self) -> bool:
+        """Whether a pod of it was there before this case woke one."""
+        return any(one.get("status", {}).get("actualReplicas") for one in self.revisions.values())
+
+    @cached_property
     def page(self) -> PageAnswer | None:
         """What the page says of itself once it is awake, or where it got stuck; None where nobody may wake it."""
-        return wake_page(self.url, self.patience) if self.wake and self.is_ready else None
+        if not (self.wake and self.is_served):
+            return None
+        _ = self.was_awake
+        return wake_page(self.url, self.patience)
 
     def read_log(self, function: str, lines: int = 500) -> list[str]:
         """What is left of a function's log; nothing where it may not be read, since it is only a hint."""
-        with suppressed():
+        try:
             return self.connection.cluster.read_log(function, lines)
-        return []
+        except FunctionError:
+            return []
 
 
-@contextmanager
-def suppressed() -> Iterator[None]:
-    """What fails here costs a hint only."""
-    from bigpanda_mlflow.errors import FunctionError
-
-    try:
-        yield
-    except FunctionError:
-        return
+def read_condition(thing: Resource, kind: str) -> Resource:
+    """The condition of that type; empty while Knative has not said anything of it."""
+    conditions: list[Resource] = thing.get("status", {}).get("conditions", [])
+    return next((one for one in conditions if one.get("type") == kind), {})

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from bigpanda_mlflow.taskservice import read_readiness
-from bigpanda_ops.case import Case, Resource
+from bigpanda_ops.case import Case, read_condition
 from bigpanda_ops.findings import Finding, Stage, passed, unreachable, wrong
 from bigpanda_ops.outcomes import Unreachable
 from bigpanda_ops.page import PageAnswer
@@ -24,14 +24,16 @@ def check_service(case: Case) -> Iterator[Finding]:
     """Whether Knative says that the Service can be served."""
     assert case.raw is not None
     readiness = read_readiness(case.raw)
-    if readiness.status == "True":
-        yield passed(Stage.SERVICE, f"{case.name} is ready at {case.url}")
+    if readiness.status == "True" or case.is_served:
+        yield passed(Stage.SERVICE, f"{case.name} is served at {case.url}")
         return
     said = explain(readiness.reason, case.namespace, case.name)
     if readiness.status == "False":
         yield wrong(Stage.SERVICE, f"the page cannot be served: {said.text}", said.advice)
     else:
-        yield wrong(Stage.SERVICE, f"the page is not ready yet: {said.text}", f"wait a minute; if it lasts, {said.advice}")
+        yield wrong(
+            Stage.SERVICE, f"the page is not ready yet: {said.text}", f"wait a minute; if it lasts, {said.advice}"
+        )
 
 
 def check_revisions(case: Case) -> Iterator[Finding]:
@@ -40,20 +42,14 @@ def check_revisions(case: Case) -> Iterator[Finding]:
     status = case.raw.get("status", {})
     routed = {one["revisionName"]: one.get("percent") or 0 for one in reversed(status.get("traffic") or [])}
     for name in (*routed, status.get("latestCreatedRevisionName", "")):
-        condition = _condition(case.revisions.get(name, {}), "Ready")
+        condition = read_condition(case.revisions.get(name, {}), "Ready")
         if condition.get("status") == "False":
             said = explain(condition.get("message") or condition.get("reason") or "", case.namespace, case.name)
             serving = "" if routed.get(name) else "; the page still shows the Revision before it"
             yield wrong(Stage.REVISION, f"its Revision {name} cannot start: {said.text}{serving}", said.advice)
             return
     shares = ", ".join(f"{name} ({percent} %)" for name, percent in routed.items() if percent)
-    awake = any(is_awake(case.revisions.get(name, {})) for name in routed)
-    yield passed(Stage.REVISION, f"traffic goes to {shares}; {'awake' if awake else 'asleep'} when this was asked")
-
-
-def is_awake(revision: Resource) -> bool:
-    """Whether a pod of it is there."""
-    return bool(revision.get("status", {}).get("actualReplicas"))
+    yield passed(Stage.REVISION, f"traffic goes to {shares}; it was {'awake' if case.was_awake else 'asleep'}")
 
 
 def check_wake(case: Case) -> Iterator[Finding]:
@@ -90,7 +86,9 @@ def _blame_wake(case: Case, page: PageAnswer) -> Finding:
     if page.status == 404:
         advice = f"see what the ingress was told: kubectl -n {case.namespace} get routes,kingresses {case.name} -o yaml"
         return wrong(Stage.WAKE, f"the ingress does not know its host{because}", advice)
-    return wrong(Stage.WAKE, f"it does not wake: the ingress answers {page.status}{because}", f"its log may tell: {logs}")
+    return wrong(
+        Stage.WAKE, f"it does not wake: the ingress answers {page.status}{because}", f"its log may tell: {logs}"
+    )
 
 
 def check_data(case: Case) -> Iterator[Finding]:
@@ -118,11 +116,3 @@ def check_data(case: Case) -> Iterator[Finding]:
     else:
         text = f"the snapshot holds {manifest.runs} runs and MLflow lists none (HTTP {answer.status_code})"
         yield wrong(Stage.DATA, text, "read the page's log; a newer snapshot may be on its way: look again in a minute")
-
-
-def _condition(thing: Resource, kind: str) -> Resource:
-    for one in thing.get("status", {}).get("conditions", []):
-        if one.get("type") == kind:
-            found: Resource = one
-            return found
-    return {}

@@ -162,7 +162,7 @@ def _blame_store(stage: Stage, what: str, error: OnDemandError) -> Finding:
 
 def _tell_lost(lost: tuple[Lost, ...]) -> str:
     counted = Counter(one.reason for one in lost).most_common()
-    told = "; ".join(f"{number} × {reason}" for reason, number in counted[:_MOST_REASONS])
+    told = "; ".join(f"{number} of them: {reason}" for reason, number in counted[:_MOST_REASONS])
     more = len(counted) - _MOST_REASONS
     return told if more <= 0 else f"{told}; and {more} more reasons"
 

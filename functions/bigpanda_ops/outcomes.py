@@ -1,9 +1,9 @@
 """How a command ends: its exit code, and the error that becomes a sentence on standard error.
 
-    OpsError
-    ├── Wrong          something is wrong with what was asked about, or it was refused: 1
-    ├── Misused        the command line or the data given with it make no sense: 2
-    └── Unreachable    cluster, front door, page or store cannot be reached, or forbid it: 3
+OpsError
+├── Wrong          something is wrong with what was asked about, or it was refused: 1
+├── Misused        the command line or the data given with it make no sense: 2
+└── Unreachable    cluster, front door, page or store cannot be reached, or forbid it: 3
 """
 
 from enum import IntEnum

@@ -39,6 +39,11 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_json_line(value: object) -> None:
+    """One JSON document of a stream, at once."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Columns under headings."""
     from rich.table import Table

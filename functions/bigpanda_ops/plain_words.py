@@ -1,6 +1,6 @@
 """Knative's own messages about a Service or Revision that does not come up, in plain words and with what to do. Pure.
 
-Messages as Serving 1.15 writes them (pkg/apis/serving/v1, pkg/reconciler/revision); an unknown one is passed on as it is.
+Messages as Serving 1.15 writes them (pkg/apis/serving/v1, pkg/reconciler/revision); an unknown one is passed on.
 """
 
 import re
@@ -17,17 +17,17 @@ class Explanation:
 
 
 _LOGS = "read what it wrote: kubectl -n {namespace} logs -l serving.knative.dev/service={service} -c mlflow --tail=50"
+_PULL = "check that the image exists under this name and digest and that the namespace may pull it"
 _KNOWN: Final = (
     (
         re.compile(r'Unable to fetch image "(?P<what>[^"]+)": (?P<why>.*)', re.DOTALL),
         "the image {what} cannot be pulled: {why}",
-        "check that the image exists under this name and digest and that the namespace may pull it; "
-        "a page made with a wrong image needs a new one: bigpanda-mlflow rollout start, or rollback",
+        f"{_PULL}; a page made with a wrong image needs another: bigpanda-mlflow rollout start, or rollback",
     ),
     (
         re.compile(r"(?:Back-off pulling image|failed to pull).*?\"(?P<what>[^\"]+)\"(?P<why>.*)", re.DOTALL),
         "the image {what} cannot be pulled{why}",
-        "check that the image exists under this name and digest and that the namespace may pull it",
+        _PULL,
     ),
     (
         re.compile(r'(?P<what>secret|configmap) "(?P<why>[^"]+)" not found'),

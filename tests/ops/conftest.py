@@ -1,0 +1,79 @@
+"""A whole platform for the command line's tests, and the program as an operator runs it there."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bigpanda_laptop.deploy import METRICS
+from support.laptop import Laptop, running_laptop, until
+
+PROGRAM = Path(sys.executable).with_name("bigpanda-mlflow")
+
+
+def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The program in a pipe; nothing of the surrounding environment says where a platform is."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BIGPANDA", "AWS", "KUBE"))}
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        env=kept | environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@dataclass
+class Ops:
+    """An operator at the keyboard of a machine where `make run` runs."""
+
+    laptop: Laptop
+    state: Path
+
+    def run(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        return run(*arguments, stdin=stdin, **{"KUBECONFIG": str(self.laptop.kubeconfig), **environment})
+
+    def doctor(self, task: int, *options: str, **environment: str) -> tuple[int, str, str]:
+        """Exit code, the stage that is wrong (or "") and what is said of it; advice is always there."""
+        done = self.run("doctor", str(task), "--json", *options, **environment)
+        found = json.loads(done.stdout)
+        assert (found["fault"] is None) == (done.returncode == 0)
+        fault = found["fault"] or {"stage": "", "text": "", "advice": "."}
+        assert fault["advice"]
+        return done.returncode, fault["stage"], fault["text"]
+
+    def put(self, task: int, tarballs: Mapping[str, bytes]) -> list[str]:
+        """Tarballs into the task's place; the URI that an event names."""
+        folder = self.state / "s3" / METRICS / str(task)
+        folder.mkdir(parents=True)
+        for name, content in tarballs.items():
+            (folder / f"{task}.metrics.{name}.tgz").write_bytes(content)
+        return [f"s3://{METRICS}/{task}/"]
+
+    def snapshots(self, task: int) -> list[Path]:
+        """The folders of its snapshots, once one is published."""
+        found: list[Path] = until(
+            lambda: [path.parent for path in (self.state / "s3/snapshots" / str(task)).glob("*/manifest.json")],
+            60,
+            f"task {task} is ingested",
+        )
+        return found
+
+    def ask(self, task: int, artifacts: list[str], **changes: Any) -> None:
+        """The event for a page."""
+        assert self.laptop.publish(jeditaskid=task, artifacts=artifacts, **changes).status_code == 202
+
+
+@pytest.fixture(scope="session")
+def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
+    state = tmp_path_factory.mktemp("ops")
+    with running_laptop(state, "--idle-window", "10s") as laptop:
+        yield Ops(laptop, state)
