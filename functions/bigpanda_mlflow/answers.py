@@ -20,13 +20,14 @@ log = logging.getLogger(__name__)
 _PATIENCE_BYTES: Final = 8 * 2**20
 
 
-def answer(request: Request, work: Callable[[], Response]) -> Response:
+def answer(work: Callable[[], Response], request: Request | None = None) -> Response:
     """What `work` answers, or the refusal that it raises; a fault that nobody thought of is 500 and goes to the log.
 
-    The log names the event by its headers, in which a broker delivers it: whoever looks for the reason needs to know
-    whose it is.
+    The log names the event by the headers of `request`, in which a broker delivers it: whoever looks for the reason
+    needs to know whose it is.
     """
-    event = {"event": request.headers.get("ce-id"), "subject": request.headers.get("ce-subject")}
+    headers = {} if request is None else request.headers
+    event = {"event": headers.get("ce-id"), "subject": headers.get("ce-subject")}
     try:
         return work()
     except FunctionError as error:

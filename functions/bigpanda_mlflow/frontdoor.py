@@ -77,7 +77,7 @@ class FrontDoor:
         """Answers one request; every failure is a status and a sentence."""
         if request.method == "GET" and request.path == "/health":
             return Response(status=204)
-        response = answer(request, lambda: self._open(request))
+        response = answer(lambda: self._open(request), request)
         if response.status_code == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
         return response

@@ -51,7 +51,7 @@ class Case:
     @cached_property
     def is_served(self) -> bool:
         """Whether Knative sends its requests to a Revision, be it an older one while the newest does not start."""
-        return self.raw is not None and read_condition(self.raw, "RoutesReady").get("status") == "True"
+        return self.raw is not None and bool(self.raw.get("status", {}).get("traffic"))
 
     @cached_property
     def tombstone(self) -> Tombstone | None:

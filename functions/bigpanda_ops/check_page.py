@@ -12,6 +12,7 @@ from bigpanda_ops.plain_words import explain
 from bigpanda_ops.web import ask
 
 _SEARCH = "/ajax-api/2.0/mlflow/runs/search"
+_STILL = "; the page still shows the Revision before it"
 _HANGS = {
     "starting": "has not begun to look for its snapshot",
     "loading": "does not get its snapshot and MLflow loaded",
@@ -45,9 +46,14 @@ def check_revisions(case: Case) -> Iterator[Finding]:
         condition = read_condition(case.revisions.get(name, {}), "Ready")
         if condition.get("status") == "False":
             said = explain(condition.get("message") or condition.get("reason") or "", case.namespace, case.name)
-            serving = "" if routed.get(name) else "; the page still shows the Revision before it"
+            serving = "" if routed.get(name) else _STILL
             yield wrong(Stage.REVISION, f"its Revision {name} cannot start: {said.text}{serving}", said.advice)
             return
+    missing = read_condition(case.raw, "RoutesReady")
+    if missing.get("status") == "False":
+        said = explain(missing.get("message") or "", case.namespace, case.name)
+        yield wrong(Stage.REVISION, f"{said.text}{_STILL}", said.advice)
+        return
     shares = ", ".join(f"{name} ({percent} %)" for name, percent in routed.items() if percent)
     yield passed(Stage.REVISION, f"traffic goes to {shares}; it was {'awake' if case.was_awake else 'asleep'}")
 

@@ -10,7 +10,9 @@ from bigpanda_ops.web import ask
 _POLL_SECONDS = 0.25
 _SETTLED = ("waiting_for_snapshot", "failed")
 _SETTLED_SECONDS = 5.0
-"""A page that waits or failed looks again every two seconds: what stays so for longer will stay so."""
+"""A page that waits or failed looks again every two seconds, and Knative starts another pod at each request: what stays
+so for longer will stay so.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ def wake_page(url: str, patience: float) -> PageAnswer:
     while True:
         answer = _look(url, started, patience)
         now = time.monotonic()
-        settled_since = (settled_since or now) if answer.stage in _SETTLED else None
+        is_settled = answer.stage in _SETTLED or not answer.is_ours
+        settled_since = (settled_since or now) if is_settled else None
         lasting = settled_since is not None and now - settled_since >= min(_SETTLED_SECONDS, patience)
         if answer.status in {None, 200, 404} or lasting or now - started >= patience:
             return answer

@@ -1,4 +1,4 @@
-"""What a rolling upgrade leans on: a Revision by name beside the one that serves, moved to and back from by one patch."""
+"""What a rolling upgrade leans on: a named Revision beside the one that serves, one patch to it and one back."""
 
 from typing import Any
 
@@ -24,6 +24,8 @@ from contract.test_traffic import ask, await_answers, count, pods, split
 CURRENT = {"revisionName": "page-one", "percent": 100, "tag": "current"}
 CANDIDATE = {"revisionName": "page-two", "percent": 0, "tag": "candidate"}
 TAKEN = 'The revision name "page-one" is taken by a conflicting Revision, so traffic will not be migrated'
+
+REFUSAL = 'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: '
 
 
 def template(home: Home, name: str, seconds: int, **options: Any) -> Object:
@@ -223,8 +225,5 @@ def test_a_patch_of_traffic_that_makes_no_sense_changes_nothing(
     serve_one(home)
     code, reason, said = failure(home.patch(SERVICES, "page", {"spec": {"traffic": traffic}}))
     assert (code, reason) == (400, "BadRequest")
-    assert (
-        said
-        == f'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: {message}'
-    )
+    assert said == f"{REFUSAL}{message}"
     assert ask(home, "page") == "page-one"

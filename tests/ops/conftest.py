@@ -75,5 +75,5 @@ class Ops:
 @pytest.fixture(scope="session")
 def ops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
     state = tmp_path_factory.mktemp("ops")
-    with running_laptop(state, "--idle-window", "10s") as laptop:
+    with running_laptop(state, "--idle-window", "6s") as laptop:
         yield Ops(laptop, state)

@@ -74,7 +74,7 @@ def test_a_task_that_ended(ops: Ops) -> None:
 
 
 def test_a_task_whose_lifetime_is_over(ops: Ops) -> None:
-    ops.ask(22, ["s3://panda/22/"], at=hour_ago(0.0), lifetime="PT8S")
+    ops.ask(22, ["s3://panda/22/"], at=hour_ago(), lifetime="PT3604S")
     until(lambda: ops.laptop.service("task-22"), 60, "task 22 has a page")
     code, stage, text = until(lambda: (said := ops.doctor(22))[1] == "event" and said, 60, "its lifetime is over")
     assert (code, stage) == (1, "event")
