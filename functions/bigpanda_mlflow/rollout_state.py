@@ -1,8 +1,8 @@
 """What is remembered of rollouts: a record each in one ConfigMap, and on each Service where it stands.
 
 All records live in the data of one ConfigMap (key = the rollout's name, value = JSON), so that "one rollout at a time"
-and "the newer one takes over" are one atomic write each. Names begin with the time of the event that began them: the
-last by name is the newest. A record is also the outbox of its own news: `announced` is the last news that the broker
+and "the newer one takes over" are one atomic write each. The rollout of the newest `image.published` is the one that
+counts. A record is also the outbox of its own news: `announced` is the last news that the broker
 has, so that a crash in between tells it again rather than never.
 
 Promises: what was written reads back the same; what nobody can read (edited by hand) counts as absent.
@@ -182,8 +182,8 @@ def read_rollout(data: Mapping[str, str], name: str) -> Rollout | None:
 
 def read_rollouts(data: Mapping[str, str]) -> list[Rollout]:
     """All records, the newest first."""
-    found = (read_rollout(data, name) for name in sorted(data, reverse=True))
-    return [rollout for rollout in found if rollout is not None]
+    found = [rollout for name in data if (rollout := read_rollout(data, name)) is not None]
+    return sorted(found, key=lambda rollout: rollout.published, reverse=True)
 
 
 def newest_rollout(data: Mapping[str, str]) -> Rollout | None:

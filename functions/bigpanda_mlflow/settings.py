@@ -23,6 +23,8 @@ def _split(value: object) -> object:
 
 
 StoreUri = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[!-~]*$", max_length=512)]
+Share = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,5}|[1-9][0-9]?%|100%)$")]
+Percent = Annotated[int, Field(ge=1, le=100)]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 
@@ -85,6 +87,44 @@ class Settings(BaseModel):
         alias="K_SINK_TOKEN_FILE",
         description="file with the token that a broker with OIDC asks for, read anew for each event",
     )
+    gateway: Annotated[str, Field(pattern=r"^https?://[!-~]+$")] | None = Field(
+        default=None,
+        alias="BIGPANDA_GATEWAY",
+        description="where requests to cluster-local host names go when these do not resolve, as on a laptop",
+    )
+    rollout_cohorts: Annotated[tuple[Share, ...], BeforeValidator(_split), Field(min_length=1)] = Field(
+        default=("3", "10%", "50%", "100%"),
+        alias="BIGPANDA_ROLLOUT_COHORTS",
+        description="how far each cohort of a rollout takes the fleet: pages, or percent of all; the rest comes last",
+    )
+    rollout_soak: Duration = Field(
+        default=timedelta(minutes=15),
+        alias="BIGPANDA_ROLLOUT_SOAK",
+        description="how long a cohort is watched before the next one begins",
+    )
+    rollout_steps: Annotated[tuple[Percent, ...], BeforeValidator(_split), Field(min_length=1)] = Field(
+        default=(10, 50, 100),
+        alias="BIGPANDA_ROLLOUT_STEPS",
+        description="traffic of the new Revision of a page that is awake, step by step; a sleeping page takes one step",
+    )
+    rollout_step_soak: Duration = Field(
+        default=timedelta(minutes=5), alias="BIGPANDA_ROLLOUT_STEP_SOAK", description="time between two such steps"
+    )
+    rollout_failure_percent: int = Field(
+        default=10,
+        ge=0,
+        le=100,
+        alias="BIGPANDA_ROLLOUT_FAILURE_PERCENT",
+        description="more of a cohort than this, and more than one page, failing halts a rollout (0: any page)",
+    )
+    rollout_at_once: int = Field(
+        default=4, ge=1, le=64, alias="BIGPANDA_ROLLOUT_AT_ONCE", description="pages that are upgraded at the same time"
+    )
+    rollout_verify_timeout: Duration = Field(
+        default=timedelta(seconds=60),
+        alias="BIGPANDA_ROLLOUT_VERIFY_TIMEOUT",
+        description="a candidate has to wake and to be verified within this time",
+    )
     front_tokens: Annotated[tuple[SecretStr, ...], BeforeValidator(_split)] = Field(
         default=(),
         alias="BIGPANDA_FRONT_TOKENS",
@@ -107,6 +147,8 @@ class Settings(BaseModel):
             raise SettingsError("; ".join(lines)) from None
         if not 6 <= _seconds(settings.idle_window) <= 3600:
             raise SettingsError("BIGPANDA_IDLE_WINDOW: Knative takes 6s to 60m")
+        if list(settings.rollout_steps) != sorted(set(settings.rollout_steps)) or settings.rollout_steps[-1] != 100:
+            raise SettingsError("BIGPANDA_ROLLOUT_STEPS: each step is above the one before, and the last is 100")
         return settings
 
 
@@ -123,5 +165,7 @@ def settings_table() -> list[tuple[str, str, str]]:
         default: Any = "required" if field.is_required() else field.get_default()
         if isinstance(default, timedelta):
             default = TypeAdapter(timedelta).dump_python(default, mode="json")
-        rows.append((str(field.alias), "" if default in (None, ()) else str(default), str(field.description)))
+        if isinstance(default, tuple):
+            default = ",".join(str(one) for one in default)
+        rows.append((str(field.alias), "" if default in (None, "") else str(default), str(field.description)))
     return rows

@@ -40,7 +40,7 @@ def settings_of(objects: tuple[Resource, ...]) -> dict[str, str]:
 
 
 def read_by_functions(config_map: str) -> bool:
-    return config_map.startswith("bigpanda-mlflow-") and config_map != labels.TOMBSTONES
+    return config_map.startswith("bigpanda-mlflow-") and config_map not in {labels.TOMBSTONES, labels.ROLLOUTS}
 
 
 def problems(one: Resource) -> Iterator[str]:

@@ -92,6 +92,7 @@ def make_settings(ingress: str, internal: str, idle_window: str) -> Resource:
         "BIGPANDA_ARTIFACT_STORES": f"s3://{METRICS}",
         "BIGPANDA_IDLE_WINDOW": idle_window,
         "K_SINK": f"{internal}/{NAMESPACE}/default",
+        "BIGPANDA_GATEWAY": internal,
     }
     return _make("ConfigMap", "bigpanda-mlflow", {"data": data})
 
