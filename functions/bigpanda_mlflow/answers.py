@@ -26,8 +26,7 @@ def answer(work: Callable[[], Response], request: Request | None = None) -> Resp
     The log names the event by the headers of `request`, in which a broker delivers it: whoever looks for the reason
     needs to know whose it is.
     """
-    headers = {} if request is None else request.headers
-    event = {"event": headers.get("ce-id"), "subject": headers.get("ce-subject")}
+    event = {} if request is None else {name: request.headers.get(f"ce-{name}") for name in ("id", "subject")}
     try:
         return work()
     except FunctionError as error:

@@ -67,7 +67,7 @@ class Connection:
         found: dict[str, str] = {}
         with reaching():
             for name in self._sources("visualize", "configMapRef"):
-                found |= self.cluster.get_config_map(name) or {}
+                found |= self.cluster.get_config_map(name)
         try:
             return Settings.from_environment({**found, "BIGPANDA_NAMESPACE": self.cluster.namespace})
         except SettingsError as error:
@@ -82,7 +82,7 @@ class Connection:
         if not self._environment.get(_KEY):
             with reaching():
                 for name in self._sources("ingest", "secretRef"):
-                    secret = self.cluster.get_secret(name) or {}
+                    secret = self.cluster.get_secret(name)
                     os.environ.update({key: base64.b64decode(value).decode() for key, value in secret.items()})
         return self.settings.snapshot_store
 

@@ -64,7 +64,7 @@ def read_rows(connection: Connection) -> list[Row]:
     """All tasks with a page, by id. Raises Unreachable."""
     with reaching():
         services = connection.cluster.list_services()
-    rows = [row for service in services if (row := _read_row(service, connection)) is not None]
+        rows = [row for service in services if (row := _read_row(service, connection)) is not None]
     return sorted(rows, key=lambda row: row.jeditaskid)
 
 

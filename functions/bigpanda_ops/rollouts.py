@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 
-from bigpanda_mlflow import labels
 from bigpanda_mlflow.rollout_state import read_rollouts
 from bigpanda_ops.connection import Connection, reaching
 from bigpanda_ops.outcomes import Unreachable, Wrong
@@ -18,7 +17,7 @@ _BEGIN_SECONDS = 120.0
 def look(connection: Connection, name: str | None) -> View | None:
     """The rollout of that name, or the newest; None where there is none. Raises Unreachable."""
     with reaching():
-        rollout = find_rollout(_records(connection), name)
+        rollout = find_rollout(connection.cluster.get_rollouts(), name)
         return None if rollout is None else make_view(rollout, connection.cluster.list_services())
 
 
@@ -42,14 +41,10 @@ def await_begin(connection: Connection, image: str, since: datetime) -> str:
     deadline = time.monotonic() + _BEGIN_SECONDS
     while time.monotonic() < deadline:
         with reaching():
-            found = read_rollouts(_records(connection))
+            found = read_rollouts(connection.cluster.get_rollouts())
         if found and found[0].image == image and (found[0].published.time >= since or found[0].phase.is_open):
             return found[0].name
         time.sleep(_EVERY_SECONDS)
     raise Unreachable(
         f"no rollout began within {_BEGIN_SECONDS:.0f} s: see the log of the function rollout and the dead letters"
     )
-
-
-def _records(connection: Connection) -> dict[str, str]:
-    return connection.cluster.get_config_map(labels.ROLLOUTS) or {}
