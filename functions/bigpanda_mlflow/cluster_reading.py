@@ -3,6 +3,7 @@
 With `cluster.py` one of the modules that know the Kubernetes client, and with its promises.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,12 +41,11 @@ class ClusterReader(Cluster):
         """Let go of all connections."""
         self.api.close()
 
-    def list_revisions(self, service: str) -> list[Resource]:
-        """The Revisions of a Service."""
-        where = {**self._services, "plural": "revisions", "label_selector": f"{labels.REVISION_OF}={service}"}
-        return list(
-            listed(lambda token: self._custom.list_namespaced_custom_object(limit=PAGE, _continue=token, **where))
-        )
+    def list_revisions(self, service: str | None = None) -> Iterator[Resource]:
+        """The Revisions of a Service, or of all."""
+        selector = labels.REVISION_OF if service is None else f"{labels.REVISION_OF}={service}"
+        where = {**self._services, "plural": "revisions", "label_selector": selector, "limit": PAGE}
+        return listed(lambda token: self._custom.list_namespaced_custom_object(_continue=token, **where))
 
     def get_config_map(self, name: str) -> dict[str, str]:
         """Its data; empty where there is none."""

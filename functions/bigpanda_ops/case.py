@@ -63,8 +63,7 @@ class Case:
     def revisions(self) -> dict[str, Resource]:
         """Its Revisions by name."""
         with reaching():
-            found = self.connection.cluster.list_revisions(self.name)
-        return {one["metadata"]["name"]: one for one in found}
+            return {one["metadata"]["name"]: one for one in self.connection.cluster.list_revisions(self.name)}
 
     @cached_property
     def published(self) -> tuple[Published, ...]:

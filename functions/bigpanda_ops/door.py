@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from bigpanda_mlflow.events import DATA_MODELS, SOURCE, EventType
+from bigpanda_mlflow.events import DATA_MODELS, SOURCE, EventKey, EventType
 from bigpanda_mlflow.times import format_time
 from bigpanda_ops.connection import Connection
 from bigpanda_ops.outcomes import Misused, Unreachable, Wrong
@@ -23,14 +23,14 @@ _SLACK_SECONDS = 90.0
 class Sent:
     """What came of an event: accepted, and the outcome's type and data where there was one in time."""
 
-    id: str
+    key: EventKey
     type: EventType
     outcome: str | None
     data: dict[str, Any]
 
     def as_json(self) -> dict[str, object]:
         """For scripts."""
-        return {"id": self.id, "type": self.type.value, "outcome": self.outcome, "data": self.data}
+        return {"id": self.key.id, "type": self.type.value, "outcome": self.outcome, "data": self.data}
 
 
 def check_data(kind: EventType, data: object) -> BaseModel:
@@ -45,13 +45,13 @@ def check_data(kind: EventType, data: object) -> BaseModel:
 
 def send_event(connection: Connection, kind: EventType, data: BaseModel, wait: int = 0) -> Sent:
     """Sends it as an event of now. Raises Wrong when it is refused, Unreachable when the door does not take it."""
-    identity = str(uuid.uuid4())
+    key = EventKey(datetime.now(UTC), str(uuid.uuid4()))
     headers = {
         "ce-specversion": "1.0",
-        "ce-id": identity,
+        "ce-id": key.id,
         "ce-source": SOURCE,
         "ce-type": kind.value,
-        "ce-time": format_time(datetime.now(UTC)),
+        "ce-time": format_time(key.time),
         "content-type": "application/json",
         "Authorization": f"Bearer {connection.token}",
         **({"Prefer": f"wait={wait}"} if wait else {}),
@@ -65,7 +65,7 @@ def send_event(connection: Connection, kind: EventType, data: BaseModel, wait: i
         raise Unreachable(str(error)) from None
     _check(answer.status_code, answer.text)
     outcome = answer.headers.get("ce-type")
-    return Sent(identity, kind, outcome, json.loads(answer.text) if outcome else {})
+    return Sent(key, kind, outcome, json.loads(answer.text) if outcome else {})
 
 
 def _check(status: int, text: str) -> None:

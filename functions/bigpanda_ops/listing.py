@@ -1,6 +1,6 @@
 """The fleet as rows: what each task's Service says of itself, and what its snapshot holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -63,19 +63,20 @@ def check_state(state: str | None) -> None:
 def read_rows(connection: Connection) -> list[Row]:
     """All tasks with a page, by id. Raises Unreachable."""
     with reaching():
+        images = {one["metadata"]["name"]: _image_of(one["spec"]) for one in connection.cluster.list_revisions()}
         services = connection.cluster.list_services()
-        rows = [row for service in services if (row := _read_row(service, connection)) is not None]
+        rows = [row for service in services if (row := _read_row(service, images, connection)) is not None]
     return sorted(rows, key=lambda row: row.jeditaskid)
 
 
-def _read_row(raw: Resource, connection: Connection) -> Row | None:
+def _read_row(raw: Resource, images: Mapping[str, str], connection: Connection) -> Row | None:
     service = read_service(raw)
     if service is None:
         return None
     status = read_status(service.jeditaskid, Situation(raw, service, None), connection.settings)
     notes = raw["metadata"].get("annotations", {})
     rollout = read_state(notes.get(labels.ROLLOUT))
-    (container, *_) = raw["spec"]["template"]["spec"]["containers"]
+    revision = current_revision(raw)
     return Row(
         jeditaskid=service.jeditaskid,
         owner=notes.get(labels.OWNER, ""),
@@ -83,10 +84,15 @@ def _read_row(raw: Resource, connection: Connection) -> Row | None:
         reason=status.reason or "",
         url=status.url or "",
         expires_at=service.expires_at,
-        revision=current_revision(raw),
-        image=container["image"],
+        revision=revision,
+        # The template may have a candidate's already.
+        image=images.get(revision) or _image_of(raw["spec"]["template"]["spec"]),
         rollout=None if rollout is None else rollout.as_json(),
     )
+
+
+def _image_of(pod: Resource) -> str:
+    return str(pod["containers"][0]["image"])
 
 
 def add_snapshots(connection: Connection, rows: Sequence[Row]) -> tuple[list[Row], tuple[int, str] | None]:

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,15 +33,14 @@ def start(
     from bigpanda_ops.door import check_data, send_event
     from bigpanda_ops.rollouts import await_begin
 
-    began = datetime.now(UTC)
     data = check_data(EventType.IMAGE_PUBLISHED, {"image": image, "version": mlflow})
     sent = send_event(context.obj, EventType.IMAGE_PUBLISHED, data)
     if watch:
-        _watch(context.obj, await_begin(context.obj, image, began), as_json)
+        _watch(context.obj, await_begin(context.obj, image, sent.key), as_json)
     elif as_json:
         print_json(sent.as_json())
     else:
-        say(f"Accepted: event {sent.id}. See it go: bigpanda-mlflow rollout status --watch")
+        say(f"Accepted: event {sent.key.id}. See it go: bigpanda-mlflow rollout status --watch")
 
 
 @app.command()
@@ -71,50 +69,64 @@ def status(
 
 
 @app.command()
-def pause(context: typer.Context, name: NameOption = None, as_json: JsonOption = False) -> None:
+def pause(
+    context: typer.Context, name: NameOption = None, watch: WatchOption = False, as_json: JsonOption = False
+) -> None:
     """Take no more steps, until resumed."""
-    _command(context.obj, "pause", name, as_json)
+    _command(context.obj, "pause", name, watch, as_json)
 
 
 @app.command()
-def resume(context: typer.Context, name: NameOption = None, as_json: JsonOption = False) -> None:
+def resume(
+    context: typer.Context, name: NameOption = None, watch: WatchOption = False, as_json: JsonOption = False
+) -> None:
     """Go on, also after a halt."""
-    _command(context.obj, "resume", name, as_json)
+    _command(context.obj, "resume", name, watch, as_json)
 
 
 @app.command()
-def promote(context: typer.Context, name: NameOption = None, as_json: JsonOption = False) -> None:
+def promote(
+    context: typer.Context, name: NameOption = None, watch: WatchOption = False, as_json: JsonOption = False
+) -> None:
     """Wait no longer: the present soak times are over."""
-    _command(context.obj, "promote", name, as_json)
+    _command(context.obj, "promote", name, watch, as_json)
 
 
 @app.command()
-def rollback(context: typer.Context, name: NameOption = None, as_json: JsonOption = False) -> None:
+def rollback(
+    context: typer.Context, name: NameOption = None, watch: WatchOption = False, as_json: JsonOption = False
+) -> None:
     """Send every page back to its previous Revision."""
-    _command(context.obj, "rollback", name, as_json)
+    _command(context.obj, "rollback", name, watch, as_json)
 
 
 @app.command()
-def abort(context: typer.Context, name: NameOption = None, as_json: JsonOption = False) -> None:
+def abort(
+    context: typer.Context, name: NameOption = None, watch: WatchOption = False, as_json: JsonOption = False
+) -> None:
     """Stop: candidates are removed, what is promoted stays."""
-    _command(context.obj, "abort", name, as_json)
+    _command(context.obj, "abort", name, watch, as_json)
 
 
-def _command(connection: "Connection", command: str, name: str | None, as_json: bool) -> None:
-    from bigpanda_mlflow.events import EventType
-    from bigpanda_ops.door import check_data, send_event
-    from bigpanda_ops.rollouts import look
+def _command(connection: "Connection", command: str, name: str | None, watch: bool, as_json: bool) -> None:
+    from bigpanda_mlflow.events import EventType, RolloutCommand
+    from bigpanda_ops.door import send_event
+    from bigpanda_ops.rollouts import await_command, check_command, look
 
     view = look(connection, name)
     if view is None:
-        raise Wrong("there is no rollout" + (f" {name}" if name else ": nothing to be told"))
+        raise Wrong("there is no rollout" + (f" {name}" if name else ""))
+    name = view.rollout.name
     # Named, so that it is never another one that began meanwhile.
-    data = check_data(EventType.ROLLOUT_COMMAND, {"command": command, "rollout": view.rollout.name})
+    data = RolloutCommand.model_validate({"command": command, "rollout": name})
+    check_command(connection, data)
     sent = send_event(connection, EventType.ROLLOUT_COMMAND, data)
-    if as_json:
-        print_json({**sent.as_json(), "rollout": view.rollout.name})
+    if watch:
+        _watch(connection, await_command(connection, name, sent.key), as_json)
+    elif as_json:
+        print_json({**sent.as_json(), "rollout": name})
     else:
-        say(f"Accepted: {command} {view.rollout.name}. See it go: bigpanda-mlflow rollout status --watch")
+        say(f"Accepted: {command} {name}. See it go: bigpanda-mlflow rollout status --watch")
 
 
 def _show(view: "View") -> None:

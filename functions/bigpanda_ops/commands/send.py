@@ -153,4 +153,4 @@ def _tell(sent: "Sent") -> str:
         case EventType.EXPIRED.value:
             return f"Task {data['jeditaskid']} has no page any more: {data['reason']}"
         case _:
-            return f"Accepted: event {sent.id}"
+            return f"Accepted: event {sent.key.id}"
