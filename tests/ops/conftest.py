@@ -1,8 +1,9 @@
 """A whole platform for the command line's tests, and the program as an operator runs it there."""
 
+import contextlib
+import io
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,23 +13,45 @@ from typing import Any
 import pytest
 
 from bigpanda_laptop.deploy import METRICS
+from bigpanda_ops.main import main
 from support.laptop import Laptop, running_laptop, until
 
-PROGRAM = Path(sys.executable).with_name("bigpanda-mlflow")
+PROGRAM = str(Path(sys.executable).with_name("bigpanda-mlflow"))
 
 
-def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """The program in a pipe; nothing of the surrounding environment says where a platform is."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BIGPANDA", "AWS", "KUBE"))}
-    return subprocess.run(
-        [PROGRAM, *arguments],
-        env=kept | environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+@dataclass
+class Done:
+    """A command that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str, stdin: str = "", **environment: str) -> Done:
+    """The program in a pipe; nothing of the surrounding environment says where a platform is.
+
+    In this process: a new one for each would import the Kubernetes client anew, half of what a test takes.
+    """
+    before, out, err = dict(os.environ), io.StringIO(), io.StringIO()
+    for name in before:
+        if name.startswith(("BIGPANDA", "AWS", "KUBE")):
+            del os.environ[name]
+    os.environ.update(environment)
+    try:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as end,
+        ):
+            patch.setattr(sys, "argv", [PROGRAM, *arguments])
+            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            main()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return Done(int(end.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @dataclass
@@ -38,7 +61,7 @@ class Ops:
     laptop: Laptop
     state: Path
 
-    def run(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, stdin: str = "", **environment: str) -> Done:
         return run(*arguments, stdin=stdin, **{"KUBECONFIG": str(self.laptop.kubeconfig), **environment})
 
     def doctor(self, task: int, *options: str, **environment: str) -> tuple[int, str, str]:

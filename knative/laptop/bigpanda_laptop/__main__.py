@@ -115,6 +115,7 @@ def _summary(url: str, curl: str, platform: Platform, options: argparse.Namespac
   State     curl -H "Authorization: Bearer $(cat {options.state}/front-token)" {front}/tasks/{sample.TASK}
   Look      export KUBECONFIG={platform.kubeconfig}
             {kubectl} -n {NAMESPACE} get ksvc,pods
+            {Path(sys.executable).with_name("bigpanda-mlflow")} doctor {sample.TASK}
   Stop      Ctrl-C
 """
 
