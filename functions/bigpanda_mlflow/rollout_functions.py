@@ -124,7 +124,7 @@ def _change(context: Context, name: str, change: Callable[[Resource], Resource])
         if service is None:
             raise Transient(f"there is no Service {name}: apply this project's manifests")
         changed = change(service)
-        if changed is service:
+        if changed == service:
             return
         try:
             context.cluster.replace_service(changed)

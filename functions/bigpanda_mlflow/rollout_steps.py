@@ -16,7 +16,7 @@ from typing import Final
 from bigpanda_mlflow import labels, rollout_functions
 from bigpanda_mlflow.cluster_fleet import Fleet
 from bigpanda_mlflow.context import Context
-from bigpanda_mlflow.errors import ClusterConflict, FunctionError
+from bigpanda_mlflow.errors import ClusterConflict, FunctionError, Transient
 from bigpanda_mlflow.rollout_members import count_fleet, read_activities, read_members
 from bigpanda_mlflow.rollout_news import announce
 from bigpanda_mlflow.rollout_plan import Plan, View, plan_step
@@ -41,9 +41,17 @@ class Steps:
         self._verify = verify
         self._holder = holder
         self._ends = time.monotonic() + seconds
+        self._faults: list[str] = []
 
     def take(self) -> None:
-        """Until nothing is due, the time is up, or the Lease is lost."""
+        """Until nothing is due, the time is up, or the Lease is lost. Raises Transient if a page was left for the next
+        step because something did not do its part.
+        """
+        self._go()
+        if self._faults:
+            raise Transient(f"{len(self._faults)} pages were left for the next step, one because: {self._faults[0]}")
+
+    def _go(self) -> None:
         while (rollout := self._read()) is not None:
             told = announce(rollout, self._context.settings, self._context.now())
             if not self._record(rollout, told):
@@ -108,7 +116,7 @@ class Steps:
                 halt.set()  # also when this call fails: who is at work ends before the next write
 
     def _watch(self, rollout: Rollout, plan: Plan, worker: Worker, pool: ThreadPoolExecutor) -> bool:
-        work, failures_left, calm = iter(plan.work), plan.failures_left, True
+        work, failures_left = iter(plan.work), plan.failures_left
         running: set[Future[Result]] = set()
         looked = time.monotonic()
         while True:
@@ -116,11 +124,9 @@ class Steps:
                 free = self._context.settings.rollout_at_once - len(running)
                 running |= {pool.submit(worker.carry_out, item) for item in islice(work, free)}
             if not running:
-                return calm
+                return not self._faults
             done, running = wait(running, _WATCH_SECONDS, FIRST_COMPLETED)
-            results = [_result(one) for one in done]
-            failures_left -= results.count(Result.FAILED)
-            calm = calm and None not in results
+            failures_left -= [self._result(one) for one in done].count(Result.FAILED)
             now = time.monotonic()
             if now - looked >= _WATCH_SECONDS:
                 looked = now
@@ -151,17 +157,17 @@ class Steps:
         except ClusterConflict:
             return False
 
+    def _result(self, turn: "Future[Result]") -> Result:
+        try:
+            return turn.result()
+        except FunctionError as error:
+            self._faults.append(str(error))
+        except Exception:
+            log.exception("an unexpected fault")
+            self._faults.append("of a fault that nobody expected; the log says which")
+        return Result.LATER
+
 
 def _course(rollout: Rollout) -> tuple[object, ...]:
     """What pages at work depend on."""
     return rollout.name, rollout.phase, rollout.cohort, rollout.round, rollout.paused
-
-
-def _result(turn: "Future[Result]") -> Result | None:
-    try:
-        return turn.result()
-    except FunctionError as error:
-        log.warning("left for the next step", extra={"reason": str(error)})
-    except Exception:
-        log.exception("left for the next step")
-    return None

@@ -1,7 +1,7 @@
 """A fleet for the tests of rollouts: a real API server, and pages and an ingest that are small programs.
 
-The image `mlflow@sha256:1…` is the stable one, of version 1; each other has the version of its first digit. A page
-says `/ready` by its file `broken`: the numbers of tasks whose pages never are, under a version.
+The image `mlflow@sha256:1…` is the stable one, of version 1; each other has the version of its first digit. A page that
+the file `broken` of its namespace names, under its version, is never `/ready`.
 """
 
 import json
@@ -22,20 +22,20 @@ from bigpanda_mlflow.events import Event, EventKey, EventType, ImagePublished, R
 from bigpanda_mlflow.names import service_name
 from bigpanda_mlflow.rollout_handlers import rollout
 from bigpanda_mlflow.rollout_services import state_of
-from bigpanda_mlflow.rollout_state import Rollout, ServiceState, newest_rollout
+from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, ServiceState, newest_rollout
 from bigpanda_mlflow.settings import Settings
 from embedded.kit import Cluster as Runtime
 from embedded.kit import eventually
 from support.builders import ENVIRONMENT, visualize_event
 from support.scenes import Clock
 
-NAMESPACE = "/apis/serving.knative.dev/v1/namespaces/bigpanda"
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 _PROGRAM = """
 import http.server, json, os, pathlib
 
-HERE = pathlib.Path(__file__).parent
 VERSION, TASK = os.environ["VERSION"], os.environ.get("BIGPANDA_JEDITASKID", "")
+HERE = pathlib.Path(__file__).parent / os.environ["BIGPANDA_SNAPSHOT_STORE"].rpartition("/")[2]
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -75,7 +75,6 @@ def image(version: int) -> str:
 def write_images(root: Path) -> Path:
     """The image file, with versions 1 to 4."""
     (root / "page.py").write_text(_PROGRAM)
-    (root / "broken.json").write_text("{}")
     path, command = root / "images.toml", [sys.executable, str(root / "page.py")]
     path.write_text(
         "\n".join(
@@ -86,42 +85,85 @@ def write_images(root: Path) -> Path:
     return path
 
 
+def complete(record: Rollout) -> bool:
+    """Whether the fleet is through."""
+    return record.phase is RolloutPhase.COMPLETED
+
+
+class Dead(BaseException):
+    """The process is gone at this point."""
+
+
 class World:
     """One namespace with a fleet; the clock stands still until it is moved."""
 
-    def __init__(self, runtime: Runtime, sink: str, **settings: str) -> None:
-        self.runtime = runtime
-        self.api = config.new_client_from_config(str(runtime.endpoints["kubeconfig"]))
-        environment = {
+    def __init__(self, runtime: Runtime, namespace: str, sink: str, **settings: str) -> None:
+        self.runtime, self.namespace = runtime, namespace
+        self.environment = {
             **ENVIRONMENT,
+            "BIGPANDA_NAMESPACE": namespace,
             "BIGPANDA_MLFLOW_IMAGE": image(1),
+            "BIGPANDA_SNAPSHOT_STORE": f"s3://snapshots/{namespace}",
             "BIGPANDA_GATEWAY": runtime.endpoints["internal"],
             "BIGPANDA_ROLLOUT_COHORTS": "2,50%,100%",
             "BIGPANDA_ROLLOUT_VERIFY_TIMEOUT": "PT3S",
+            "BIGPANDA_IDLE_WINDOW": "6s",
             "K_SINK": sink,
             **settings,
         }
         self.clock = Clock()
-        self.context = Context(Cluster(self.api, "bigpanda"), Settings.from_environment(environment), self.clock)
-        self.root = runtime.images.parent
+        self.clients: list[Any] = []
+        self.context = self.another()
+        self.root = runtime.images.parent / namespace
+        self.root.mkdir()
+        self.break_pages({})
+        self._found()
 
-    def found(self) -> None:
-        """The namespace with what the manifests bring."""
+    def another(self) -> Context:
+        """The context of another replica."""
+        api = config.new_client_from_config(str(self.runtime.endpoints["kubeconfig"]))
+        self.clients.append(api)
+        return Context(Cluster(api, self.namespace), Settings.from_environment(self.environment), self.clock)
+
+    def mortal(self, writes: int) -> Context:
+        """One that is dead after that many writes; the Lease's do not count, or nobody would come to the first."""
+        context = self.another()
+        api = context.cluster.api
+        call, left = api.call_api, [writes]
+
+        def count(method: str, url: str, *arguments: Any, **named: Any) -> Any:
+            mine = method in WRITES and "/leases/" not in url
+            if left[0] <= 0:
+                raise Dead
+            answer = call(method, url, *arguments, **named)
+            left[0] -= mine
+            if mine and left[0] <= 0:
+                answer.read()  # or its connection would be left open
+                raise Dead
+            return answer
+
+        api.call_api = count
+        return context
+
+    def close(self) -> None:
+        for api in self.clients:
+            api.close()
+
+    def _found(self) -> None:
+        secrets, leases = f"/api/v1/namespaces/{self.namespace}/secrets", "/apis/coordination.k8s.io/v1/namespaces"
         made = [
-            ("/api/v1/namespaces", "v1", "Namespace", "bigpanda"),
-            ("/api/v1/namespaces/bigpanda/secrets", "v1", "Secret", "bigpanda-mlflow-page"),
-            (
-                "/apis/coordination.k8s.io/v1/namespaces/bigpanda/leases",
-                "coordination.k8s.io/v1",
-                "Lease",
-                labels.ROLLOUTS,
-            ),
+            ("/api/v1/namespaces", "v1", "Namespace", self.namespace),
+            (secrets, "v1", "Secret", "bigpanda-mlflow-page"),
+            (f"{leases}/{self.namespace}/leases", "coordination.k8s.io/v1", "Lease", labels.ROLLOUTS),
         ]
         for path, version, kind, name in made:
             self.runtime.create(path, {"apiVersion": version, "kind": kind, "metadata": {"name": name}})
         for name in ("ingest", "sweep"):
-            self.runtime.create(f"{NAMESPACE}/services", _make_function(name))
-        eventually(lambda: all(self.context.cluster.wait_until_ready(one, 9).status for one in ("ingest", "sweep")))
+            self.runtime.create(f"{self.paths}/services", _make_function(name, self.environment))
+
+    @property
+    def paths(self) -> str:
+        return f"/apis/serving.knative.dev/v1/namespaces/{self.namespace}"
 
     def show(self, *tasks: int) -> None:
         """Somebody asks for these tasks' pages."""
@@ -189,20 +231,28 @@ class World:
         """The version that a page's visitor gets; wakes it."""
         return self._get(service_name(task))
 
+    def await_version(self, task: int, version: int) -> None:
+        """Until that is what a visitor gets: an ingress hears of a change a little later."""
+        eventually(lambda: self.served(task) == str(version))
+
     def _get(self, host: str) -> str:
-        answer = self.runtime.internal.get("/", headers={"host": f"{host}.bigpanda.svc.cluster.local"})
+        answer = self.runtime.internal.get("/", headers={"host": f"{host}.{self.namespace}.svc.cluster.local"})
         return str(answer.json()["mlflow"]) if answer.status_code == 200 else str(answer.status_code)
 
     def revisions(self, task: int | None = None) -> set[str]:
         """The names of all Revisions there are of a task, or of all."""
         selector = {} if task is None else {"labelSelector": f"{labels.REVISION_OF}={service_name(task)}"}
-        listed = self.runtime.api.get(f"{NAMESPACE}/revisions", params=selector).json()["items"]
+        listed = self.runtime.api.get(f"{self.paths}/revisions", params=selector).json()["items"]
         return {revision["metadata"]["name"] for revision in listed}
 
     def break_pages(self, broken: Mapping[int, list[int]]) -> None:
         """Pages that are never ready, by version."""
         said = {str(version): [str(task) for task in tasks] for version, tasks in broken.items()}
         (self.root / "broken.json").write_text(json.dumps(said))
+
+    def forget_ingested(self) -> None:
+        """From here on, only what is ingested anew counts."""
+        (self.root / "ingested.jsonl").unlink(missing_ok=True)
 
     def ingested(self) -> set[tuple[str, int]]:
         """Who ingested which tasks: version and task."""
@@ -211,11 +261,13 @@ class World:
         return {(version, task) for version, task, _ in map(json.loads, lines)}
 
 
-def _make_function(name: str) -> dict[str, Any]:
-    spec = {"containers": [{"image": image(1), "readinessProbe": {"httpGet": {"path": "/health"}}}]}
+def _make_function(name: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    store = {"name": "BIGPANDA_SNAPSHOT_STORE", "value": environment["BIGPANDA_SNAPSHOT_STORE"]}
+    container = {"image": image(1), "env": [store], "readinessProbe": {"httpGet": {"path": "/health"}}}
+    metadata = {"annotations": {labels.INITIAL_SCALE: "0", labels.WINDOW: "6s"}}
     return {
         "apiVersion": "serving.knative.dev/v1",
         "kind": "Service",
-        "metadata": {"name": name, "labels": {"networking.knative.dev/visibility": "cluster-local"}},
-        "spec": {"template": {"metadata": {"annotations": {labels.INITIAL_SCALE: "0"}}, "spec": spec}},
+        "metadata": {"name": name, "labels": {labels.VISIBILITY: "cluster-local"}},
+        "spec": {"template": {"metadata": metadata, "spec": {"containers": [container]}}},
     }
