@@ -4,7 +4,6 @@ With `cluster.py` one of the modules that know the Kubernetes client, and with i
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from kubernetes import client, config
@@ -16,17 +15,17 @@ from bigpanda_mlflow.errors import Transient
 _NAMESPACE: Final = "bigpanda"
 
 
-def open_reader(kubeconfig: Path | None, context: str | None, namespace: str | None) -> "ClusterReader":
-    """A reader with the credentials of a kubeconfig (None: kubectl's own) and context (None: the current one).
+def open_reader(kubeconfig: str | None, context: str | None, namespace: str | None) -> "ClusterReader":
+    """A reader with the credentials of a kubeconfig (several: colons between them; None: the one in the home folder)
+    and context (None: the current one).
 
     Without `namespace` it is the context's, and `bigpanda` where that names none. Raises Transient where there is no
     usable kubeconfig or context.
     """
-    file = None if kubeconfig is None else str(kubeconfig)
     configuration = client.Configuration()
     try:
-        config.load_kube_config(file, context=context, client_configuration=configuration)
-        contexts, current = config.list_kube_config_contexts(file)
+        config.load_kube_config(kubeconfig, context=context, client_configuration=configuration)
+        contexts, current = config.list_kube_config_contexts(kubeconfig)
     except (config.ConfigException, OSError) as error:
         raise Transient(f"no credentials for the cluster: {error}") from None
     chosen = current if context is None else next(one for one in contexts if one["name"] == context)

@@ -114,17 +114,18 @@ class Connection:
             raise Misused("the token for the front door is no bearer token: one word of letters, digits and ._~+/-")
         return given.strip()
 
-    def _kubeconfig(self) -> Path | None:
+    def _kubeconfig(self) -> str | None:
+        """One file or, as kubectl has it, several with a colon between them; None for the one in the home folder."""
         if self._options.kubeconfig is not None:
-            return self._options.kubeconfig
-        if self._environment.get("KUBECONFIG") or (Path.home() / ".kube" / "config").exists():
-            return None
-        return _LAPTOP if _LAPTOP.exists() else None
+            return str(self._options.kubeconfig)
+        if named := self._environment.get("KUBECONFIG"):
+            return named
+        return str(_LAPTOP) if _LAPTOP.exists() and not (Path.home() / ".kube" / "config").exists() else None
 
     def _laptop_token(self) -> Path | None:
         if self._environment.get(TOKEN):
             return None
-        kubeconfig = self._kubeconfig() or Path(self._environment.get("KUBECONFIG") or "none")
+        kubeconfig = Path(self._kubeconfig() or "none")
         token = kubeconfig.parent.parent / _LAPTOP_TOKEN
         return token if kubeconfig.parts[-2:] == _LAPTOP.parts[-2:] and token.exists() else None
 

@@ -43,11 +43,11 @@ def run(*arguments: str, stdin: str = "", **environment: str) -> Done:
             pytest.MonkeyPatch.context() as patch,
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
-            pytest.raises(SystemExit) as end,
         ):
             patch.setattr(sys, "argv", [PROGRAM, *arguments])
             patch.setattr(sys, "stdin", io.StringIO(stdin))
-            main()
+            with pytest.raises(SystemExit) as end:
+                main()
     finally:
         os.environ.clear()
         os.environ.update(before)
