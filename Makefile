@@ -54,6 +54,14 @@ deploy:  ## Apply knative/overlays/$(OVERLAY) to the current kubeconfig's cluste
 	@command -v kubectl >/dev/null || { echo "kubectl is missing: https://kubernetes.io/docs/tasks/tools/"; exit 1; }
 	kubectl apply --server-side --field-manager=bigpanda-mlflow -k "knative/overlays/$(OVERLAY)"
 
+.PHONY: promote
+promote: $(READY)  ## Wait no longer: the soak times of the rollout under way are over (ARGS="--watch" shows the rest of it)
+	@$(BIN)/bigpanda-mlflow rollout promote $(ARGS)
+
+.PHONY: rollback
+rollback: $(READY)  ## Send every page back to the Revision before the newest rollout (ARGS="--watch" shows how it goes)
+	@$(BIN)/bigpanda-mlflow rollout rollback $(ARGS)
+
 .PHONY: test
 test: $(READY)  ## Run all tests but those that need a cluster, against real servers and a real browser (ARGS="-k name" chooses)
 	@tests/install-debian-packages

@@ -169,6 +169,12 @@ class Settings(BaseModel):
         description="bearer tokens that open the front door, separated by commas: two are valid during a rotation",
     )
 
+    ops_tokens: Annotated[tuple[SecretStr, ...], BeforeValidator(_split)] = Field(
+        default=(),
+        alias="BIGPANDA_OPS_TOKENS",
+        description="bearer tokens of operators, who may also roll out images at the front door; none of BigPANDA's",
+    )
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Raises SettingsError. Variables that are set but empty count as absent, as in a ConfigMap left blank."""
