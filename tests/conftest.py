@@ -12,6 +12,7 @@ from bigpanda_laptop.s3 import S3Server
 from support.http_servers import Apache, serving_apache, serving_rclone
 from support.moto_server import serving_moto
 from support.need import lacking
+from support.xrootd_server import XRootDServer, ground, serving_xrootd
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -48,6 +49,13 @@ def rclone_webdav(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def apache() -> Iterator[Apache]:
     """A real WebDAV server that heeds them."""
     with serving_apache() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def xrootd_server() -> Iterator[XRootDServer]:
+    """A real XRootD server that asks nobody who they are, for all tests: each writes below a path of its own."""
+    with ground() as place, serving_xrootd(place) as server:
         yield server
 
 

@@ -5,6 +5,9 @@ BEARER_TOKEN_FILE names, `bt_u<uid>` in XDG_RUNTIME_DIR, and in /tmp. Tokens liv
 ask anew for each request: nothing is kept. Whether a token is any good is for the server to judge.
 """
 
+import base64
+import datetime as dt
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,11 +27,15 @@ def find_bearer_token(env: Mapping[str, str]) -> str | None:
         return token
     if named := env.get("BEARER_TOKEN_FILE"):
         return _read_named(Path(named))
+    return next(filter(None, map(_read, token_files(env))), None)
+
+
+def token_files(env: Mapping[str, str]) -> list[Path]:
+    """The files in which a token is looked for, the first with one wins; a named one is the only one."""
+    if named := env.get("BEARER_TOKEN_FILE"):
+        return [Path(named)]
     folders = [Path(env["XDG_RUNTIME_DIR"])] if env.get("XDG_RUNTIME_DIR") else []
-    for folder in (*folders, _SHARED):
-        if token := _read(folder / f"bt_u{os.geteuid()}"):
-            return token
-    return None
+    return [folder / f"bt_u{os.geteuid()}" for folder in (*folders, _SHARED)]
 
 
 def _read_named(path: Path) -> str:
@@ -46,3 +53,12 @@ def _read(path: Path) -> str:
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeError):
         return ""
+
+
+def end_of_token(token: str) -> dt.datetime | None:
+    """When the token ends by its own words (`exp` of a JWT, unverified); None if it is no JWT or does not say."""
+    try:
+        claims = token.split(".")[1]
+        return dt.datetime.fromtimestamp(json.loads(base64.urlsafe_b64decode(f"{claims}==="))["exp"], dt.UTC)
+    except (IndexError, ValueError, KeyError, TypeError, OverflowError, OSError):
+        return None

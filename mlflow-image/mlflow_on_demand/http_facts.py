@@ -18,6 +18,12 @@ def parse_content_range(value: str | None) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
+def parse_whole_size(value: str | None) -> int | None:
+    """How many bytes the whole object has, of a `Content-Range` that may tell nothing else."""
+    size = (value or "").rpartition("/")[2].strip()
+    return int(size) if size.isdigit() else None
+
+
 def parse_date(value: str | None) -> int:
     """An HTTP date in seconds since 1970, 0 if it is none."""
     try:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from mlflow_on_demand.errors import SettingsError
 from mlflow_on_demand.stores import HTTP_SCHEMES
+from mlflow_on_demand.xrootd_uri import SCHEMES as XROOTD_SCHEMES
 
 JEDITASKID = "BIGPANDA_JEDITASKID"
 SNAPSHOT_STORE = "BIGPANDA_SNAPSHOT_STORE"
@@ -30,9 +31,10 @@ MAX_JEDITASKID = 9_007_199_254
 class ServerSettings:
     """What the server of one task needs to know.
 
-    `snapshot_store` is a URI prefix (`s3://bucket/prefix` or `file:///dir`), `public_url` the address of the task's
-    page as a browser sees it, `scheme://host[:port]` without a path. So many `store_seconds` a wake waits for the
-    store before it says so and tries again. Credentials are not here: S3 reads boto3's own variables.
+    `snapshot_store` is a URI prefix (`s3://bucket/prefix`, `root://host//path` or `file:///dir`), `public_url` the
+    address of the task's page as a browser sees it, `scheme://host[:port]` without a path. So many `store_seconds` a
+    wake waits for the store before it says so and tries again. Credentials are not here: S3 reads boto3's own
+    variables, XRootD those of its tools.
     """
 
     jeditaskid: int
@@ -99,9 +101,17 @@ def _check_store(uri: str) -> None:
         return
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return
-    if parts.scheme in HTTP_SCHEMES and parts.hostname and "@" not in parts.netloc and not parts.query:
+    # A query could be a secret, and a password is one.
+    if (
+        parts.scheme in (*HTTP_SCHEMES, *XROOTD_SCHEMES)
+        and parts.hostname
+        and "@" not in parts.netloc
+        and not parts.query
+    ):
         return
-    raise SettingsError(f"{SNAPSHOT_STORE} must be s3://bucket/prefix, davs://host/path or file:///directory")
+    raise SettingsError(
+        f"{SNAPSHOT_STORE} must be s3://bucket/prefix, root://host//path, davs://host/path or file:///directory"
+    )
 
 
 def _check_public_url(url: str) -> None:

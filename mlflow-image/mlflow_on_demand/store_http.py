@@ -19,9 +19,9 @@ from itertools import count
 from typing import BinaryIO, cast
 from urllib.parse import quote, unquote, urlsplit
 
-from mlflow_on_demand.errors import ObjectMissing, PreconditionFailed, StoreError, StoreUriError
+from mlflow_on_demand.errors import ObjectMissing, PreconditionFailed, RangeBehindEnd, StoreError, StoreUriError
 from mlflow_on_demand.http_client import Answer, Check, HttpClient, connect_anywhere, make_error
-from mlflow_on_demand.http_facts import find_checksum, parse_content_range, parse_date
+from mlflow_on_demand.http_facts import find_checksum, parse_content_range, parse_date, parse_whole_size
 from mlflow_on_demand.store import CHUNK, StoredObject, parts_of
 from mlflow_on_demand.transfer import Part, open_object, persist, read_object
 from mlflow_on_demand.webdav import PROPFIND, Entry, parse_entries
@@ -55,7 +55,8 @@ class HttpStore:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """See Store; StoreError where the server is none of WebDAV."""
         folder = prefix.rpartition("/")[0]
-        yield from sorted(self._walk(folder, prefix, _MOST_DEPTH), key=lambda found: found.key)
+        found = (one for one in self._walk(folder, prefix, _MOST_DEPTH) if not _is_unfinished(one))
+        yield from sorted(found, key=lambda one: one.key)
 
     def stat(self, key: str) -> StoredObject:
         """See Store."""
@@ -109,21 +110,47 @@ class HttpStore:
         if found is not None and not any(entry.is_folder for entry in found):
             self._ask("DELETE", key, {200, 202, 204, 404}).close()
 
-    def _fetch(self, key: str, start: int, length: int | None, etag: str | None) -> Part:
+    def list_unfinished(self) -> Iterator[StoredObject]:
+        """See KeepsUnfinished."""
+        return filter(_is_unfinished, self._walk("", "", _MOST_DEPTH))
+
+    def discard_unfinished(self, write: StoredObject) -> None:
+        """See KeepsUnfinished."""
+        self.delete(write.key)
+
+    def _fetch(self, key: str, start: int, length: int | None, etag: str | None) -> Part:  # noqa: ARG002
         # Whether it is still the same object is told by the answer's own etag: `If-Match` fails for a weak one.
         is_part = start > 0 or length is not None
-        last = "" if length is None else str(start + length - 1)
-        asked = {"Range": f"bytes={start}-{last}"} if is_part else {}
-        answer = self._ask("GET", key, {200, 206, 500}, {**asked, **_WANTED})
-        if answer.status == 500:  # XRootD's door says so if what is wanted has no checksum, or is not there at all
+        answer = self._get(key, start, length)
+        told = answer.headers.get("Content-Range")
+        place = parse_content_range(told)
+        if answer.status == 206 and place is None:
             answer.close()
-            answer = self._ask("GET", key, {200, 206}, asked)
-        told = answer.headers.get("Content-Length", "")
-        whole = int(told) if told.isdigit() else None
-        begins, size = parse_content_range(answer.headers.get("Content-Range")) or (0, whole)
+            return self._fetch_to_end(key, start, length, told)
+        size = answer.headers.get("Content-Length", "")
+        begins, whole = place or (0, int(size) if size.isdigit() else None)
         checksum = find_checksum(answer.headers)
-        etag = _etag_of(answer, size) or checksum or ""
-        return Part(answer.read, answer.close, begins, size, etag, None if is_part else checksum)
+        identity = _etag_of(answer, whole) or checksum or ""
+        return Part(answer.read, answer.close, begins, whole, identity, None if is_part else checksum)
+
+    def _get(self, key: str, start: int, length: int | None) -> Answer:
+        last = "" if length is None else str(start + length - 1)
+        asked = {"Range": f"bytes={start}-{last}"} if start > 0 or length is not None else {}
+        answer = self._ask("GET", key, {200, 206, 500}, {**asked, **_WANTED})
+        if answer.status != 500:
+            return answer
+        # XRootD's door says so if what is wanted has no checksum, or is not there at all.
+        answer.close()
+        return self._ask("GET", key, {200, 206}, asked)
+
+    def _fetch_to_end(self, key: str, start: int, length: int | None, told: str | None) -> Part:
+        """XRootD's door (5.5) answers a range without an end by nothing, and says where the end is."""
+        whole = parse_whole_size(told)
+        if whole is None or length is not None:
+            raise StoreError(f"the server does not tell which part of '{key}' it sends")
+        if start >= whole:
+            raise RangeBehindEnd(f"'{key}' ends before that range")
+        return self._fetch(key, start, whole - start, None)
 
     def _stat_by_list(self, key: str, checksum: str | None) -> StoredObject:
         """XRootD's door tells the time of an object in lists alone."""
@@ -138,7 +165,7 @@ class HttpStore:
             raise StoreError(f"'{folder}' lies deeper than {_MOST_DEPTH} folders")
         for entry in self._propfind(folder, "1") or ():
             key = f"{folder}/{entry.name}" if folder else entry.name
-            if not entry.name or entry.name.startswith(_UNFINISHED):
+            if not entry.name:
                 continue
             if not entry.is_folder:
                 if key.startswith(prefix):
@@ -248,6 +275,10 @@ class HttpStore:
 
     def _url(self, key: str) -> str:
         return f"{self._base}/{quote('/'.join(parts_of(key)), safe='/~')}" if key else self._base
+
+
+def _is_unfinished(found: StoredObject) -> bool:
+    return found.key.rpartition("/")[2].startswith(_UNFINISHED)
 
 
 def _beside(key: str) -> str:

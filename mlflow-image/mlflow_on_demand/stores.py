@@ -7,13 +7,14 @@ from urllib.parse import unquote, urlsplit
 
 from mlflow_on_demand.errors import StoreUriError
 from mlflow_on_demand.store import Store
+from mlflow_on_demand.xrootd_uri import SCHEMES as XROOTD_SCHEMES
 
 HTTP_SCHEMES = ("http", "https", "dav", "davs")
 
 
 def open_store(uri: str) -> Store:
-    """The store under `file:///directory`, `s3://bucket/prefix` or `https://host/path` (`http`, `dav` and `davs` too);
-    StoreUriError for anything else.
+    """The store under `file:///directory`, `s3://bucket/prefix`, `https://host/path` (`http`, `dav` and `davs` too) or
+    `root://host//path` (`roots`, `xroot` and `xroots` too); StoreUriError for anything else.
     """
     try:
         parts = urlsplit(uri)
@@ -31,9 +32,13 @@ def open_store(uri: str) -> Store:
         from mlflow_on_demand.store_http import HttpStore
 
         return HttpStore(uri)
+    if parts.scheme in XROOTD_SCHEMES:
+        from mlflow_on_demand.store_xrootd import XRootDStore
+
+        return XRootDStore(uri)
     raise StoreUriError(
-        f"no store answers to the scheme of '{parts.scheme}:…'; use s3://bucket/prefix, https://host/path, davs://host/path"
-        " or file:///directory"
+        f"no store answers to the scheme of '{parts.scheme}:…'; use s3://bucket/prefix, https://host/path, davs://host/path,"
+        " root://host//path or file:///directory"
     )
 
 

@@ -17,6 +17,7 @@ from bench.figures import Figure
 from bigpanda_laptop.s3 import S3Server
 from support.http_servers import serving_rclone
 from support.slow_tcp import slow_tcp
+from support.xrootd_server import EXPORT, ground, serving_xrootd
 
 OBJECTS, SIZE = 1000, 100_000
 MILLISECONDS = 5
@@ -51,7 +52,13 @@ def webdav(state: Path) -> Iterator[Served]:
         yield Served(state / "webdav/files/bench", address.removeprefix("http://"), lambda at: f"dav://{at}/bench")
 
 
-STORES = {"S3": s3, "WebDAV": webdav}
+@contextmanager
+def xrootd(_: Path) -> Iterator[Served]:
+    with ground() as place, serving_xrootd(place) as server:
+        yield Served(server.data / "bench", f"localhost:{server.port}", lambda at: f"root://{at}/{EXPORT}/bench")
+
+
+STORES = {"S3": s3, "WebDAV": webdav, "XRootD": xrootd}
 
 
 def measure_stores(state: Path, samples: int) -> Iterator[Figure]:

@@ -24,6 +24,7 @@ from mlflow_on_demand.errors import (
 from mlflow_on_demand.store import Store
 from mlflow_on_demand.stores import open_store, split_uri
 from support.http_servers import Apache
+from support.xrootd_server import XRootDServer
 
 BIG = bytes(range(256)) * 80_000  # 20 MB: more than one part of an S3 upload
 
@@ -64,6 +65,11 @@ def apache_uri(apache: Apache) -> str:
     return f"{apache.dav}/{uuid.uuid4().hex}/st%C3%B6re with space"
 
 
+@pytest.fixture
+def xrootd_uri(xrootd_server: XRootDServer) -> str:
+    return xrootd_server.uri(f"{uuid.uuid4().hex}/störe with space")
+
+
 class EachTimeAnew:
     """A store that is opened for each call: what a wake reads first, it reads like this."""
 
@@ -75,8 +81,8 @@ class EachTimeAnew:
 
 
 # A backend is a fixture that gives the URI of an empty store on a real server.
-BACKENDS = ["file_uri", "s3_uri", "s3_uri each time anew", "moto_uri", "rclone_uri", "apache_uri"]
-HEED_CONDITIONS = ["file_uri", "moto_uri", "apache_uri"]
+BACKENDS = ["file_uri", "s3_uri", "s3_uri each time anew", "moto_uri", "rclone_uri", "apache_uri", "xrootd_uri"]
+HEED_CONDITIONS = ["file_uri", "moto_uri", "apache_uri", "xrootd_uri"]
 HEED_NONE = ["rclone_uri"]  # what is there is not overwritten, but for the rest see the Protocol
 
 
