@@ -1,21 +1,18 @@
 """A store behind an HTTP server that speaks WebDAV, as EOS, dCache and XRootD's doors do; of one that does not, single
 objects can be read, and their addresses have to be named.
 
-Schemes `http`, `https`, and `dav`, `davs` for the same. Writes go to a hidden name beside their target and are moved
-there. A conditional write is the server's own where it heeds `If-Match`, which is tried first; where it does not, "only
-if there is none" is still the server's (a move that may not overwrite), and "only if it is still this one" is looked up
-just before the move: of two who write in that moment the last wins, so what is written must be right whoever wins.
+Schemes `http`, `https`, and `dav`, `davs` for the same. A conditional write is the server's own where it heeds
+`If-Match`, which is tried first; where it does not, "only if there is none" is still the server's (a move that may not
+overwrite), and "only if it is still this one" is looked up just before the move: of two who write in that moment the
+last wins, so what is written must be right whoever wins.
 """
 
-import io
 import shutil
 import tempfile
-import uuid
 from collections.abc import Container, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from io import BytesIO
-from itertools import count
 from typing import BinaryIO, cast
 from urllib.parse import quote, unquote, urlsplit
 
@@ -25,8 +22,8 @@ from mlflow_on_demand.http_facts import find_checksum, parse_content_range, pars
 from mlflow_on_demand.store import CHUNK, StoredObject, parts_of
 from mlflow_on_demand.transfer import Part, open_object, persist, read_object
 from mlflow_on_demand.webdav import PROPFIND, Entry, parse_entries
+from mlflow_on_demand.webdav_writes import UNFINISHED, WebdavWrites
 
-_UNFINISHED = ".unfinished-"
 _SCHEMES = {"http": "http", "https": "https", "dav": "http", "davs": "https"}
 _MOST_LIST_BYTES = 64 * 2**20
 _MOST_DEPTH = 32
@@ -44,8 +41,7 @@ class HttpStore:
         self._uri = uri.rstrip("/")
         self._base = f"{_SCHEMES[parts.scheme]}://{parts.netloc}{quote(unquote(parts.path.rstrip('/')), safe='/~')}"
         self._client = HttpClient(check)
-        self._heeds_conditions: bool | None = None
-        self._moves = True
+        self._writes = WebdavWrites(self._client, self._url, self._is_there, self.delete)
 
     @property
     def uri(self) -> str:
@@ -86,14 +82,14 @@ class HttpStore:
             # Its size has to be known, and a redirected or repeated request begins it again.
             shutil.copyfileobj(source, spool, CHUNK)
             spool.seek(0)
-            self._write_beside(key, cast("BinaryIO", spool), overwrite=True)
+            self._writes.write(key, cast("BinaryIO", spool), overwrite=True)
         return self.stat(key)
 
     def write_if(self, key: str, content: bytes, etag: str | None) -> StoredObject:
         """See Store, and the module."""
-        if etag is not None and self._find_out_about_conditions(key):
+        if etag is not None and self._writes.heeds_conditions(key):
             try:
-                self._put(key, BytesIO(content), {"If-Match": f'"{etag}"'})
+                self._writes.put(key, BytesIO(content), {"If-Match": f'"{etag}"'})
                 return self.stat(key)
             except PreconditionFailed:
                 # An etag may still be a weak one, which matches nothing, when the object is very new.
@@ -101,7 +97,7 @@ class HttpStore:
                     raise
         if self._present_etag(key) != etag:
             raise PreconditionFailed(f"somebody else wrote '{key}' first")
-        self._write_beside(key, BytesIO(content), overwrite=etag is not None)
+        self._writes.write(key, BytesIO(content), overwrite=etag is not None)
         return self.stat(key)
 
     def delete(self, key: str) -> None:
@@ -191,71 +187,8 @@ class HttpStore:
 
         return persist(ask)
 
-    def _write_beside(self, key: str, content: BinaryIO, *, overwrite: bool) -> None:
-        beside = _beside(key)
-        try:
-            if self._moves:
-                self._put(beside, content, {})
-                self._move(beside, key, overwrite=overwrite)
-        except BaseException:
-            with suppress(StoreError):
-                self.delete(beside)
-            raise
-        if not self._moves:
-            self.delete(beside)
-            self._put(key, content, {} if overwrite else {"If-None-Match": "*"})
-
-    def _put(self, key: str, content: BinaryIO, condition: Mapping[str, str]) -> None:
-        headers = {**condition, "Content-Length": str(content.seek(0, io.SEEK_END))}
-
-        def put() -> bool:
-            content.seek(0)
-            with closing(self._client.ask("PUT", self._url(key), headers, content)) as answer:
-                if answer.status in (200, 201, 202, 204):
-                    return True
-                if answer.status in (404, 409):  # the folder that it should lie in is missing
-                    return False
-                raise make_error(answer, f"'{key}'")
-
-        if not persist(put):
-            self._make_folders(key)
-            if not persist(put):
-                raise StoreError(f"the server has no place for '{key}'")
-
-    def _make_folders(self, key: str) -> None:
-        """Those that a key lies in, the outermost first, the store's own among them."""
-        address = urlsplit(self._url(key))
-        for end in [at for at, character in enumerate(address.path) if character == "/"][1:]:
-            url = address._replace(path=address.path[: end + 1]).geturl()
-            # What it says is not asked: of a folder that is there, or not ours to make, servers say different things.
-            persist(partial(self._client.ask, "MKCOL", url)).close()
-
-    def _move(self, beside: str, key: str, *, overwrite: bool) -> None:
-        headers = {"Destination": self._url(key), "Overwrite": "T" if overwrite else "F"}
-        tries = count()
-
-        def move() -> None:
-            is_first = next(tries) == 0
-            with closing(self._client.ask("MOVE", self._url(beside), headers)) as answer:
-                if answer.status in (405, 501):
-                    self._moves = False
-                # Not there any more when it is asked again: the answer to the first request was lost.
-                elif answer.status not in (200, 201, 204) and (is_first or answer.status != 404):
-                    raise make_error(answer, f"'{key}'")
-
-        persist(move)
-
-    def _find_out_about_conditions(self, key: str) -> bool:
-        """Whether the server heeds `If-Match`: one that does refuses what can match nothing."""
-        if self._heeds_conditions is None:
-            beside = _beside(key)
-            try:
-                self._put(beside, BytesIO(), {"If-Match": '"matches nothing"'})
-                self._heeds_conditions = False
-                self.delete(beside)
-            except PreconditionFailed:
-                self._heeds_conditions = True
-        return self._heeds_conditions
+    def _is_there(self, key: str) -> bool:
+        return self._propfind(key, "0") is not None
 
     def _present_etag(self, key: str) -> str | None:
         try:
@@ -278,12 +211,7 @@ class HttpStore:
 
 
 def _is_unfinished(found: StoredObject) -> bool:
-    return found.key.rpartition("/")[2].startswith(_UNFINISHED)
-
-
-def _beside(key: str) -> str:
-    folder, slash, _ = key.rpartition("/")
-    return f"{folder}{slash}{_UNFINISHED}{uuid.uuid4().hex}"
+    return found.key.rpartition("/")[2].startswith(UNFINISHED)
 
 
 def _etag_of(answer: Answer, size: int | None) -> str:

@@ -73,6 +73,16 @@ def test_conditions(store: Store) -> None:
     assert [found.key for found in store.list()] == ["m"]
 
 
+def test_names_with_escapes_are_written_directly(store: Store) -> None:
+    """A move to one would lead elsewhere, in 5.5."""
+    keys = ["a b/büro 100%", "a b/x"]
+    for key in keys:
+        store.write(key, io.BytesIO(key.encode()))
+        assert store.read(key) == key.encode()
+    assert [found.key for found in store.list()] == keys
+    assert [found.key for found in open_store(store.uri.rpartition("/")[0]).list() if "%20" in found.key] == []
+
+
 def test_it_is_gone_on_with_and_compared_by_its_checksum(store: Store, proxy: FaultyHttp) -> None:
     store.write("x", io.BytesIO(CONTENT))
     behind = open_store(f"{proxy.address}/{EXPORT}/{store.uri.rpartition('/')[2]}")
