@@ -102,7 +102,12 @@ def _check_store(uri: str) -> None:
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return
     # A query could be a secret, and a password is one.
-    if parts.scheme in (*HTTP_SCHEMES, *XROOTD_SCHEMES) and parts.hostname and "@" not in parts.netloc and not parts.query:
+    if (
+        parts.scheme in (*HTTP_SCHEMES, *XROOTD_SCHEMES)
+        and parts.hostname
+        and "@" not in parts.netloc
+        and not parts.query
+    ):
         return
     raise SettingsError(
         f"{SNAPSHOT_STORE} must be s3://bucket/prefix, root://host//path, davs://host/path or file:///directory"

@@ -175,7 +175,7 @@ class XRootDClient:
             finally:
                 self._close(file)
             checksum = self.adler32(unfinished)
-            if (checksum and not is_same(digest, checksum)) or self.stat(unfinished).size != size:
+            if not (is_same(digest, checksum) if checksum else self.stat(unfinished).size == size):
                 raise TransferDamaged(f"'{path}' was damaged on its way to {self._place.server}")  # noqa: TRY301
             self.rename(unfinished, path)
         except BaseException:
