@@ -91,6 +91,6 @@ def test_the_plug_in_tries_again(uri: str, wire: Wire, on_disk: Path, tmp_path: 
 
 def test_a_server_that_falls_silent_is_given_up(uri: str, wire: Wire) -> None:
     wire.is_silent = True
-    said = use_elsewhere(uri, XRD_REQUESTTIMEOUT="3", XRD_CONNECTIONWINDOW="3", XRD_CONNECTIONRETRY="1")
+    said = use_elsewhere(uri, XRD_REQUESTTIMEOUT="2")
     assert said.startswith("StoreUnavailable")
     assert "does not answer" in said
