@@ -29,6 +29,7 @@ from mlflow_on_demand.errors import (
     StoreError,
     StoreUnavailable,
 )
+from mlflow_on_demand.store import CHUNK
 
 Check = Callable[[SplitResult], str]
 """Whether, and where, an address may be asked: gives the host name or IP address to connect to; StoreError refuses."""
@@ -66,12 +67,13 @@ class Answer:
 
     def read_all(self, most: int) -> bytes:
         """The whole body; StoreError if it is larger."""
-        body = b""
-        while chunk := self.read(most):
-            body += chunk
-            if len(body) > most:
+        chunks, size = [], 0
+        while chunk := self.read(CHUNK):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > most:
                 raise StoreError(f"{self.host} answers with more than {most} bytes")
-        return body
+        return b"".join(chunks)
 
     def close(self) -> None:
         """Let go of it: its connection is used again if nothing is left in it."""
@@ -141,7 +143,10 @@ class HttpClient:
                 decode_content=False,
             )
         except SSLError as error:
-            raise StoreError(f"there is no secure connection to {host}: {_tls_reason(error)}") from None
+            if isinstance(error.args[0], ssl.SSLCertVerificationError):
+                reason = error.args[0].verify_message
+                raise StoreError(f"there is no secure connection to {host}: {reason}") from None
+            raise StoreUnavailable(f"there is no secure connection to {host} ({type(error).__name__})") from None
         except (HTTPError, OSError) as error:
             raise StoreUnavailable(f"{host} does not answer ({type(error).__name__})") from None
         return Answer(response.status, response.headers, host, token is not None, response)
@@ -224,8 +229,3 @@ def _mtime(name: str) -> int:
         return Path(name).stat().st_mtime_ns if name else 0
     except OSError:
         return 0
-
-
-def _tls_reason(error: SSLError) -> str:
-    cause = error.args[0] if error.args else error
-    return str(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or "it failed")

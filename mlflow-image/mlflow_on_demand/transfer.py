@@ -16,6 +16,7 @@ from typing import BinaryIO, TypeVar, cast
 from mlflow_on_demand.checksums import is_same, make_digest
 from mlflow_on_demand.errors import (
     ObjectChanged,
+    ObjectMissing,
     PreconditionFailed,
     RangeBehindEnd,
     StoreError,
@@ -124,9 +125,9 @@ def read_object(key: str, fetch: Fetch, start: int, length: int | None, patience
     try:
         return persist(read, (ObjectChanged, TransferDamaged), patience)
     except RangeBehindEnd:
-        if start:
-            return b""
-        raise
+        if start == 0 and length is None:
+            raise  # nobody asked for a range
+        return b""
 
 
 @contextmanager
@@ -220,7 +221,7 @@ class _Stream:
             except StoreUnavailable as latest:
                 error = latest
                 continue
-            except (PreconditionFailed, RangeBehindEnd):
+            except (ObjectMissing, PreconditionFailed, RangeBehindEnd):
                 raise self._changed() from None
             break
         if part.etag != self._etag:

@@ -123,6 +123,12 @@ def test_an_object_that_changed_is_not_gone_on_with(scene: Scene) -> None:
     assert scene.store.read("x") == OTHER
 
 
+def test_an_object_that_is_gone_is_not_gone_on_with(scene: Scene) -> None:
+    scene.proxy.expect(Fault(cut=HALF), *[Fault(status=404)] * 2)
+    with scene.store.open("x") as stream, pytest.raises(ObjectChanged, match="replaced while it was read"):
+        stream.read()
+
+
 def test_a_whole_read_of_what_changed_gives_the_new(scene: Scene) -> None:
     scene.proxy.expect(Fault(cut=HALF))
     before = PATIENCE.pause_after

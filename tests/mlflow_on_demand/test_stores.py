@@ -118,6 +118,14 @@ def test_ranges(store: Store) -> None:
     assert [store.read("x", 10, 5), store.read("x", 99), store.read("x", 0, 0)] == [b"", b"", b""]
 
 
+def test_an_empty_object(store: Store) -> None:
+    assert store.write("empty", io.BytesIO(b"")).size == 0
+    assert [store.read("empty"), store.read("empty", 0, 5), store.read("empty", 3)] == [b"", b"", b""]
+    with store.open("empty") as stream:
+        assert stream.read() == b""
+    assert [(found.key, found.size) for found in store.list()] == [("empty", 0)]
+
+
 def test_large_objects_are_streamed(store: Store) -> None:
     assert store.write("big", io.BytesIO(BIG)).size == len(BIG)
     assert store.read("big", len(BIG) - 3, 3) == BIG[-3:]

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from knative_embedded.api.tls import ensure_credentials
 from support.need import lacking
 from support.serving import free_port, serving
 
@@ -96,6 +95,8 @@ def serving_apache() -> Iterator[Apache]:
     """Apache over empty folders, which are not pytest's: another user may not enter those."""
     if shutil.which("apache2") is None:
         lacking("Apache is missing: tests/install-debian-packages installs apache2-bin")
+    from knative_embedded.api.tls import ensure_credentials  # the image's own tests run without it
+
     with tempfile.TemporaryDirectory(prefix="apache-") as folder:
         state = Path(folder)
         state.chmod(0o711)
