@@ -4,6 +4,7 @@
     ├── SettingsError              a setting of the environment is missing or senseless
     ├── StoreError                 a store did not do what was asked
     │   ├── StoreUriError          no backend answers to this URI
+    │   ├── AddressRefused         the host's address is private, and not listed as such
     │   ├── StoreUnavailable       passing: network, timeouts, 5xx (transient)
     │   ├── ObjectChanged          replaced while it was read (transient)
     │   ├── TransferDamaged        what came has not the checksum that the store tells (transient)
@@ -12,6 +13,7 @@
     │   ├── ObjectMissing          nothing is stored under that key, or the bucket does not exist
     │   └── PreconditionFailed     somebody else wrote first
     ├── TarballError               a metrics tarball cannot be used; its reason goes into the manifest
+    │   └── TarballDamaged         bytes are missing or wrong, here or on the way
     └── SnapshotError              a published snapshot cannot be used
         ├── ManifestError          the manifest is no JSON, or of a version that this image does not know
         ├── ChecksumMismatch       an object is not what the manifest says
@@ -39,6 +41,10 @@ class StoreError(OnDemandError):
 
 class StoreUriError(StoreError):
     """The URI has a scheme that no backend serves, or lacks a part."""
+
+
+class AddressRefused(StoreError):
+    """A host, or one that a redirect leads to, has an address that this deployment does not ask."""
 
 
 class StoreUnavailable(StoreError):
@@ -77,6 +83,10 @@ class PreconditionFailed(StoreError):
 
 class TarballError(OnDemandError):
     """One metrics tarball cannot be used; the message is its reason in plain words."""
+
+
+class TarballDamaged(TarballError):
+    """Bytes of it are missing or wrong: it was written, or came, damaged."""
 
 
 class SnapshotError(OnDemandError):

@@ -7,6 +7,7 @@ proxy (X509_USER_PROXY) or certificate (X509_USER_CERT, X509_USER_KEY), and who 
 authorities (SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, and X509_CERT_DIR).
 """
 
+import datetime as dt
 import os
 import ssl
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, SSLError
 
-from mlflow_on_demand.bearer_token import find_bearer_token
+from mlflow_on_demand.bearer_token import end_of_token, find_bearer_token
 from mlflow_on_demand.errors import (
     AccessDenied,
     ObjectMissing,
@@ -50,12 +51,12 @@ def connect_anywhere(address: SplitResult) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """A server's answer, its body not read yet; `has_token` says whether it knew our bearer token."""
+    """A server's answer, its body not read yet; `token` says in words what it was told of our bearer token."""
 
     status: int
     headers: Mapping[str, str]
     host: str
-    has_token: bool
+    token: str
     _response: urllib3.BaseHTTPResponse = field(repr=False)
 
     def read(self, size: int) -> bytes:
@@ -149,7 +150,7 @@ class HttpClient:
             raise StoreUnavailable(f"there is no secure connection to {host} ({type(error).__name__})") from None
         except (HTTPError, OSError) as error:
             raise StoreUnavailable(f"{host} does not answer ({type(error).__name__})") from None
-        return Answer(response.status, response.headers, host, token is not None, response)
+        return Answer(response.status, response.headers, host, _tell_token(token), response)
 
     def _current_pools(self) -> urllib3.PoolManager:
         """The connections made with the certificates that lie there now."""
@@ -167,8 +168,7 @@ def make_error(answer: Answer, what: str) -> StoreError:
     """What an answer that is not wanted means; `what` names what was asked for, without a query."""
     status, host = answer.status, answer.host
     if status in (401, 403):
-        token = "the bearer token was sent" if answer.has_token else "no bearer token was sent"
-        return AccessDenied(f"{host} denies access to {what} ({status}; {token})")
+        return AccessDenied(f"{host} denies access to {what} ({status}; {answer.token})")
     if status in (404, 410):
         return ObjectMissing(f"there is no {what}")
     if status == 412:
@@ -177,6 +177,15 @@ def make_error(answer: Answer, what: str) -> StoreError:
         return RangeBehindEnd(f"{what} ends before that range")
     kind = StoreUnavailable if status in _PASSING else StoreError
     return kind(f"{host} answered {status} to a request for {what}")
+
+
+def _tell_token(token: str | None) -> str:
+    if token is None:
+        return "no bearer token was sent"
+    end = end_of_token(token)
+    if end is not None and end < dt.datetime.now(dt.UTC):
+        return f"the bearer token was sent, which ended at {end:%Y-%m-%d %H:%M:%S} UTC"
+    return "the bearer token was sent"
 
 
 _TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "X509_CERT_DIR")

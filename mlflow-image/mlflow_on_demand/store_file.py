@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -100,6 +100,18 @@ class FileStore:
         """See Store."""
         with _translated(key):
             self._path(key).unlink(missing_ok=True)
+
+    def list_unfinished(self) -> Iterator[StoredObject]:
+        """See KeepsUnfinished."""
+        with _translated(""):
+            files = sorted(path for path in self._root.rglob(f"{_UNFINISHED}*") if path.is_file())
+        for path in files:
+            with suppress(FileNotFoundError):  # finished while we looked
+                yield _facts(path.relative_to(self._root).as_posix(), path)
+
+    def discard_unfinished(self, write: StoredObject) -> None:
+        """See KeepsUnfinished."""
+        self.delete(write.key)
 
     def _path(self, key: str) -> Path:
         return self._root.joinpath(*parts_of(key))

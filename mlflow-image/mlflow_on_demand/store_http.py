@@ -55,7 +55,8 @@ class HttpStore:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """See Store; StoreError where the server is none of WebDAV."""
         folder = prefix.rpartition("/")[0]
-        yield from sorted(self._walk(folder, prefix, _MOST_DEPTH), key=lambda found: found.key)
+        found = (one for one in self._walk(folder, prefix, _MOST_DEPTH) if not _is_unfinished(one))
+        yield from sorted(found, key=lambda one: one.key)
 
     def stat(self, key: str) -> StoredObject:
         """See Store."""
@@ -106,6 +107,14 @@ class HttpStore:
         if found is not None and not any(entry.is_folder for entry in found):
             self._ask("DELETE", key, {200, 202, 204, 404}).close()
 
+    def list_unfinished(self) -> Iterator[StoredObject]:
+        """See KeepsUnfinished."""
+        return filter(_is_unfinished, self._walk("", "", _MOST_DEPTH))
+
+    def discard_unfinished(self, write: StoredObject) -> None:
+        """See KeepsUnfinished."""
+        self.delete(write.key)
+
     def _fetch(self, key: str, start: int, length: int | None, etag: str | None) -> Part:  # noqa: ARG002
         # Whether it is still the same object is told by the answer's own etag: `If-Match` fails for a weak one.
         is_part = start > 0 or length is not None
@@ -122,7 +131,7 @@ class HttpStore:
             raise StoreError(f"'{folder}' lies deeper than {_MOST_DEPTH} folders")
         for entry in self._propfind(folder, "1") or ():
             key = f"{folder}/{entry.name}" if folder else entry.name
-            if not entry.name or entry.name.startswith(_UNFINISHED):
+            if not entry.name:
                 continue
             if not entry.is_folder:
                 if key.startswith(prefix):
@@ -232,6 +241,10 @@ class HttpStore:
 
     def _url(self, key: str) -> str:
         return f"{self._base}/{quote('/'.join(parts_of(key)), safe='/~')}" if key else self._base
+
+
+def _is_unfinished(found: StoredObject) -> bool:
+    return found.key.rpartition("/")[2].startswith(_UNFINISHED)
 
 
 def _beside(key: str) -> str:

@@ -109,6 +109,14 @@ class LightS3Store:
         """See Store."""
         self._full.delete(key)
 
+    def list_unfinished(self) -> Iterator[StoredObject]:
+        """See KeepsUnfinished."""
+        return self._full.list_unfinished()
+
+    def discard_unfinished(self, write: StoredObject) -> None:
+        """See KeepsUnfinished."""
+        self._full.discard_unfinished(write)
+
     def _ask(self, method: str, key: str, asked: Mapping[str, str]) -> "HTTPResponse | PooledAnswer | None":
         """The answer if it is what was asked for. Once boto3 is there, connections are kept."""
         path = "/" + "/".join(filter(None, (self._bucket, self._prefix, key)))

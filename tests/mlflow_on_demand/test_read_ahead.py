@@ -12,6 +12,7 @@ import pytest
 
 from mlflow_on_demand.errors import ObjectMissing, StoreUnavailable, TransferDamaged
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
+from mlflow_on_demand.reach import PRIVATE_HOSTS
 from mlflow_on_demand.read_ahead import Ahead, Place, read_ahead
 from mlflow_on_demand.store import Store
 from mlflow_on_demand.store_file import FileStore
@@ -139,6 +140,7 @@ def test_a_flipped_byte_on_the_way_is_no_damaged_tarball(
 ) -> None:
     """Read whole, it is read again; streamed (none may be held), the ingest fails and may be repeated."""
     server, folder = task
+    monkeypatch.setenv(PRIVATE_HOSTS, "127.0.0.1")
     with faulty_http(server) as proxy:
         artifacts = tuple(f"{proxy.address}/{folder.name}/{name(number)}" for number in (1, 2, 3))
         request = IngestRequest(TASK, artifacts, (tmp_path / "store").as_uri())
