@@ -8,6 +8,7 @@ manifest changed under his feet looks at the tarballs again.
 
 import contextlib
 import gzip
+import hashlib
 import logging
 import tempfile
 import zlib
@@ -142,7 +143,10 @@ def _add_layer(
 
 def _read_index(target: Store, ref: ObjectRef) -> Index:
     try:
-        return from_json(Index, gzip.decompress(target.read(ref.name)))
+        content = target.read(ref.name)
+        if hashlib.sha256(content).hexdigest() != ref.sha256:
+            raise ManifestError("its index is not the one that it names")
+        return from_json(Index, gzip.decompress(content))
     except (ObjectMissing, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ManifestError(f"its index cannot be read: {error}") from None
 

@@ -75,7 +75,8 @@ def within(seconds: float) -> Iterator[None]:
 
     It is looked at between the bytes that come: a server that is silent is given up when its connection's time is over.
     """
-    token = _until.set(time.monotonic() + seconds)
+    until, outer = time.monotonic() + seconds, _until.get()
+    token = _until.set(until if outer is None else min(until, outer))
     try:
         yield
     finally:
@@ -195,6 +196,8 @@ class _Stream:
     def _receive(self, size: int) -> bytes:
         """The next bytes of this connection, or none where they were of what we have: of a server without ranges."""
         behind = self._at - self._came
+        if behind < 0:
+            raise StoreUnavailable(f"the store gave other bytes of '{self._key}' than it was asked for")
         chunk = self._part.read(min(behind, CHUNK) if behind else size)
         if not chunk:
             if self._end is None and not behind:

@@ -42,3 +42,12 @@ def test_who_went_away_is_not_woken() -> None:
     asyncio.run(progress.wait_until(lambda _: False, 0.01))
     progress.set(Status(Stage.READY))
     assert progress.status == Status(Stage.READY)
+
+
+def test_a_reason_is_added_to_what_holds_unless_all_is_well() -> None:
+    progress = Progress()
+    progress.explain("The store is slow.")
+    assert progress.status == Status(Stage.STARTING, "The store is slow.")
+    progress.set(Status(Stage.READY))
+    progress.explain("The store is slow.")
+    assert progress.status == Status(Stage.READY)
