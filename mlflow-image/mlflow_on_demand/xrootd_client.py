@@ -5,6 +5,7 @@ tools look for them. Every call has an end, after 30 seconds unless XRD_REQUESTT
 would be half an hour. Other users of the bindings in this process keep theirs.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from XRootD.client.flags import AccessMode, DirListFlags, MkDirFlags, OpenFlags,
 from mlflow_on_demand.checksums import Digest, is_same, make_digest
 from mlflow_on_demand.errors import ObjectMissing, RangeBehindEnd, StoreError, TransferDamaged
 from mlflow_on_demand.store import CHUNK
-from mlflow_on_demand.transfer import Part
+from mlflow_on_demand.transfer import Part, check_time, time_left
 from mlflow_on_demand.xrootd_errors import EXISTS, Status, error_of, is_missing, number_of
 from mlflow_on_demand.xrootd_token import hand_over
 from mlflow_on_demand.xrootd_uri import XRootDUri
@@ -188,7 +189,7 @@ class XRootDClient:
             self._check(status, path)
             digest.update(chunk)
             size += len(chunk)
-        self._check(file.close(timeout=max(_CLOSE_SECONDS, _bound()))[0], path)
+        self._check(file.close(timeout=_CLOSE_SECONDS)[0], path)
         return size, digest
 
     def _level(self, path: str, folder: str, *, unfinished: bool) -> list[tuple[str, Entry]]:
@@ -220,7 +221,7 @@ class XRootDClient:
     def _close(self, file: Any) -> None:
         """Let go of it, whatever became of it."""
         if file.is_open():
-            file.close(timeout=_bound())
+            file.close(timeout=max(1, math.ceil(time_left(_SECONDS))))
 
     def _with_opaque(self, path: str) -> str:
         return f"{path}?{self._place.opaque}" if self._place.opaque else path
@@ -236,6 +237,8 @@ def _entry(name: str, found: Any) -> Entry:
 
 
 def _bound() -> int:
-    """In how many seconds a call has to be done."""
+    """In how many seconds a call has to be done; StoreUnavailable if there is no time for it."""
+    check_time()
     chosen = EnvGetInt("RequestTimeout")
-    return _SECONDS if chosen in (None, int(EnvGetDefault("RequestTimeout") or 0)) else int(chosen)
+    most = _SECONDS if chosen in (None, int(EnvGetDefault("RequestTimeout") or 0)) else int(chosen)
+    return max(1, math.ceil(time_left(most)))
