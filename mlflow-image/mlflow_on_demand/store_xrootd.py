@@ -5,8 +5,9 @@ sees half an object. On EOS itself a rename that replaces is a removal and a ren
 a reader may find nothing there.
 
 XRootD has no conditional write. Ours holds a lock, a file that only one writer can create: of writers that are at work
-one wins, but one that stalls between its look and its rename for longer than others wait (30 seconds) still writes,
-so, as on an S3 server that ignores conditions, what is written must be right whoever wins.
+one wins. The lock of one that died is taken over after 30 seconds; one that only stalled for so long still writes, and
+two that take over in the same instant both do. So, as on an S3 server that ignores conditions, what is written must be
+right whoever wins.
 """
 
 import hashlib

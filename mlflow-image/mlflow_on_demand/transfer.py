@@ -110,8 +110,13 @@ def persist(
 
 def wait(seconds: float) -> None:
     """Pause, but not for longer than `within` allows."""
+    time.sleep(time_left(seconds))
+
+
+def time_left(most: float) -> float:
+    """So many seconds, or what `within` leaves of them."""
     until = _until.get()
-    time.sleep(max(0.0, seconds if until is None else min(seconds, until - time.monotonic())))
+    return most if until is None else max(0.0, min(most, until - time.monotonic()))
 
 
 def read_object(key: str, fetch: Fetch, start: int, length: int | None, patience: Patience = PATIENCE) -> bytes:

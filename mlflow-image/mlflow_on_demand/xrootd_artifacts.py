@@ -56,6 +56,7 @@ class XRootDArtifactRepository(ArtifactRepository):  # type: ignore[misc]
         super().__init__(artifact_uri, *arguments, **more)
         with _told():
             self._place = XRootDUri.parse(artifact_uri)
+        self.artifact_uri = str(self._place)  # MLflow shows it, and behind its `?` may be a token
         if not may_connect(self._place, os.environ):
             raise MlflowException(
                 f"This tracking server does not connect to {self._place.server}, no host of its own artifacts."
@@ -63,10 +64,6 @@ class XRootDArtifactRepository(ArtifactRepository):  # type: ignore[misc]
                 INVALID_PARAMETER_VALUE,
             )
         self._client = _make_client(self._place)
-
-    def __repr__(self) -> str:
-        """Without what follows the URI's `?`, which may be a token."""
-        return f"{type(self).__name__}(artifact_uri={str(self._place)!r})"
 
     @property
     def max_workers(self) -> int:

@@ -1,10 +1,11 @@
 """Calls to one XRootD server, the only module that imports the bindings: paths in, this package's errors out.
 
 Authentication is the bindings' own: Kerberos, X.509 proxies, bearer tokens and shared secrets, from where XRootD's
-tools look for them. Every call has an end: its bounds, in seconds, are set here unless variables (XRD_REQUESTTIMEOUT,
-XRD_CONNECTIONWINDOW and so on) or the program itself have set them.
+tools look for them. Every call has an end, after 30 seconds unless XRD_REQUESTTIMEOUT says otherwise; the bindings' own
+would be half an hour. Other users of the bindings in this process keep theirs.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,21 +21,13 @@ from XRootD.client.flags import AccessMode, DirListFlags, MkDirFlags, OpenFlags,
 from mlflow_on_demand.checksums import Digest, is_same, make_digest
 from mlflow_on_demand.errors import ObjectMissing, RangeBehindEnd, StoreError, TransferDamaged
 from mlflow_on_demand.store import CHUNK
-from mlflow_on_demand.transfer import Part
+from mlflow_on_demand.transfer import Part, check_time, time_left
 from mlflow_on_demand.xrootd_errors import EXISTS, Status, error_of, is_missing, number_of
 from mlflow_on_demand.xrootd_token import hand_over
 from mlflow_on_demand.xrootd_uri import XRootDUri
 
+_SECONDS = 30
 _CLOSE_SECONDS = 120  # EOS computes and compares checksums of all replicas before it answers
-# XRootD's own bounds let a call to a server that is gone wait for ten minutes, and one that is silent for thirty.
-_BOUNDS = {
-    "ConnectionWindow": 5,
-    "ConnectionRetry": 2,
-    "RequestTimeout": 30,
-    "StreamErrorWindow": 30,
-    "StreamTimeout": 30,
-    "TimeoutResolution": 1,
-}
 UNFINISHED = ".unfinished-"
 # EOS keeps older versions of a file, and uploads under way, beside it.
 _HIDDEN = (UNFINISHED, ".sys.v#.", ".sys.a#.")
@@ -62,7 +55,7 @@ class XRootDClient:
     """Calls about what lies at and below one URI, by absolute paths. Threads may share it."""
 
     def __init__(self, place: XRootDUri) -> None:
-        _set_bounds()
+        EnvPutInt("TimeoutResolution", 1)  # bounds are looked at once a second, not every fifteen
         self._place = place
         self._latest: tuple[str, Any] = ("", None)
 
@@ -84,7 +77,7 @@ class XRootDClient:
 
     def stat(self, path: str) -> Entry:
         """ObjectMissing if nothing is there."""
-        status, found = self._files.stat(self._with_opaque(path))
+        status, found = self._files.stat(self._with_opaque(path), timeout=_bound())
         self._check(status, path)
         return _entry(path.rpartition("/")[2], found)
 
@@ -93,7 +86,7 @@ class XRootDClient:
 
         ObjectMissing if there is no such directory.
         """
-        status, found = self._files.dirlist(self._with_opaque(path), DirListFlags.STAT)
+        status, found = self._files.dirlist(self._with_opaque(path), DirListFlags.STAT, timeout=_bound())
         self._check(status, path)
         hidden = () if unfinished else _HIDDEN
         entries = [entry for entry in found or () if entry.statinfo and not entry.name.startswith(hidden)]
@@ -114,7 +107,7 @@ class XRootDClient:
     def adler32(self, path: str) -> str | None:
         """The checksum as `adler32:…`; None if the server has none of this kind, or does not tell."""
         query = f"{path}?{'&'.join(filter(None, ('cks.type=adler32', self._place.opaque)))}"
-        status, answer = self._files.query(QueryCode.CHECKSUM, query)
+        status, answer = self._files.query(QueryCode.CHECKSUM, query, timeout=_bound())
         if is_missing(status):
             self._check(status, path)
         kind, _, value = (answer or b"").rstrip(b"\0").decode("ascii", "replace").partition(" ")
@@ -122,24 +115,24 @@ class XRootDClient:
 
     def make_directory(self, path: str) -> None:
         """With those above it; it is no error if it is there."""
-        status, _ = self._files.mkdir(self._with_opaque(path), MkDirFlags.MAKEPATH, _DIRECTORY_MODE)
+        status, _ = self._files.mkdir(self._with_opaque(path), MkDirFlags.MAKEPATH, _DIRECTORY_MODE, timeout=_bound())
         if number_of(status) != EXISTS:
             self._check(status, path)
 
     def rename(self, path: str, target: str) -> None:
         """Of a file; one that has the new name is replaced."""
-        status, _ = self._files.mv(self._with_opaque(path), self._with_opaque(target))
+        status, _ = self._files.mv(self._with_opaque(path), self._with_opaque(target), timeout=_bound())
         self._check(status, target)
 
     def remove(self, path: str) -> None:
         """A file; it is no error if there is none."""
-        status, _ = self._files.rm(self._with_opaque(path))
+        status, _ = self._files.rm(self._with_opaque(path), timeout=_bound())
         if not is_missing(status):
             self._check(status, path)
 
     def remove_directory(self, path: str) -> None:
         """An empty one; it is no error if there is none."""
-        status, _ = self._files.rmdir(self._with_opaque(path))
+        status, _ = self._files.rmdir(self._with_opaque(path), timeout=_bound())
         if not is_missing(status):
             self._check(status, path)
 
@@ -155,7 +148,7 @@ class XRootDClient:
 
         def read(most: int) -> bytes:
             nonlocal position
-            status, content = file.read(position, most)
+            status, content = file.read(position, most, timeout=_bound())
             self._check(status, path)
             position += len(content)
             return bytes(content)
@@ -175,7 +168,7 @@ class XRootDClient:
             finally:
                 self._close(file)
             checksum = self.adler32(unfinished)
-            if (checksum and not is_same(digest, checksum)) or self.stat(unfinished).size != size:
+            if not (is_same(digest, checksum) if checksum else self.stat(unfinished).size == size):
                 raise TransferDamaged(f"'{path}' was damaged on its way to {self._place.server}")  # noqa: TRY301
             self.rename(unfinished, path)
         except BaseException:
@@ -186,13 +179,13 @@ class XRootDClient:
 
     def create(self, path: str) -> None:
         """An empty file, and the directories above it, by one writer only: AlreadyThere for all others."""
-        self._check(self._open(path, OpenFlags.NEW | OpenFlags.MAKEPATH).close()[0], path)
+        self._check(self._open(path, OpenFlags.NEW | OpenFlags.MAKEPATH).close(timeout=_bound())[0], path)
 
     def _fill(self, file: Any, source: BinaryIO, path: str) -> tuple[int, Digest]:
         digest, size = make_digest("adler32:"), 0
         assert digest is not None
         while chunk := source.read(CHUNK):
-            status, _ = file.write(bytes(chunk), size)
+            status, _ = file.write(bytes(chunk), size, timeout=_bound())
             self._check(status, path)
             digest.update(chunk)
             size += len(chunk)
@@ -208,7 +201,7 @@ class XRootDClient:
         return [(f"{prefix}{entry.name}", entry) for entry in entries]
 
     def _facts(self, file: Any, path: str, start: int, length: int | None, etag: str | None) -> tuple[int, str | None]:
-        status, found = file.stat()
+        status, found = file.stat(timeout=_bound())
         self._check(status, path)
         size = int(found.size)
         if start and start >= size:
@@ -219,7 +212,7 @@ class XRootDClient:
     def _open(self, path: str, flags: int, shown: str = "") -> Any:
         file = client.File()
         url = f"{self._url}{self._with_opaque(path)}"
-        status, _ = file.open(url, flags, _FILE_MODE if flags & OpenFlags.NEW else 0)
+        status, _ = file.open(url, flags, _FILE_MODE if flags & OpenFlags.NEW else 0, timeout=_bound())
         if number_of(status) == EXISTS:
             raise AlreadyThere(f"'{path}' exists on {self._place.server}")
         self._check(status, shown or path)
@@ -228,7 +221,7 @@ class XRootDClient:
     def _close(self, file: Any) -> None:
         """Let go of it, whatever became of it."""
         if file.is_open():
-            file.close()
+            file.close(timeout=max(1, math.ceil(time_left(_SECONDS))))
 
     def _with_opaque(self, path: str) -> str:
         return f"{path}?{self._place.opaque}" if self._place.opaque else path
@@ -243,7 +236,9 @@ def _entry(name: str, found: Any) -> Entry:
     return Entry(name, is_directory, int(found.size), int(found.mtime), f"{found.id}-{found.mtime}-{found.size}")
 
 
-def _set_bounds() -> None:
-    for name, seconds in _BOUNDS.items():
-        if EnvGetInt(name) in (None, int(EnvGetDefault(name) or 0)):
-            EnvPutInt(name, seconds)
+def _bound() -> int:
+    """In how many seconds a call has to be done; StoreUnavailable if there is no time for it."""
+    check_time()
+    chosen = EnvGetInt("RequestTimeout")
+    most = _SECONDS if chosen in (None, int(EnvGetDefault("RequestTimeout") or 0)) else int(chosen)
+    return max(1, math.ceil(time_left(most)))

@@ -12,60 +12,68 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow_on_demand.bearer_token import find_bearer_token, token_files
+from mlflow_on_demand.errors import AccessDenied
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Handed:
-    """What the client has: the copy's place, the token in it, how often that changed, and in which process."""
+    """What the client has: in which process, which token, how often it changed, and where a copy lies."""
 
-    process: int
-    copy: Path | None = None
+    process: int = 0
     token: str | None = None
     generation: int = 0
+    copy: Path | None = None
 
 
 _lock = threading.Lock()
-_handed = _Handed(0)
+_handed = _Handed()
 
 
 def hand_over(env: Mapping[str, str]) -> int:
     """The number of times that the token has changed; connections of an earlier number are of no use.
 
-    AccessDenied if the environment names a token that cannot be read.
+    AccessDenied if the environment names a token that cannot be read, or that needs a copy for which there is no place.
     """
     global _handed  # noqa: PLW0603 (the client's environment is this process's, too)
     token = find_bearer_token(env)
     with _lock:
-        if _handed.process != os.getpid():
-            _handed = _Handed(os.getpid(), token=token)
-        elif token != _handed.token:
-            _handed.token = token
-            _handed.generation += 1
-        else:
-            return _handed.generation
-        if token and (_handed.copy or not _is_found_by_itself(env)):
-            _write_copy(_handed, token)
+        before = _handed if _handed.process == os.getpid() else None
+        if before is not None and token == before.token:
+            return before.generation
+        copy = before.copy if before is not None else None
+        if token and (copy or not _is_found_by_itself(env)):
+            copy = _write_copy(copy, token)
+        _handed = _Handed(os.getpid(), token, before.generation + 1 if before is not None else 0, copy)
         return _handed.generation
 
 
 def _is_found_by_itself(env: Mapping[str, str]) -> bool:
     """Whether the client takes the token from where it is."""
-    found = next((path for path in token_files(env) if path.exists()), None)
-    return bool(env.get("BEARER_TOKEN")) or found is None or found.stat().st_mode & 0o077 == 0
+    if env.get("BEARER_TOKEN"):
+        return True
+    for path in token_files(env):
+        with suppress(OSError):
+            return path.stat().st_mode & 0o077 == 0
+    return True
 
 
-def _write_copy(handed: _Handed, token: str) -> None:
-    if handed.copy is None:
-        folder = tempfile.mkdtemp(prefix="bearer-token-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        handed.copy = Path(folder, "token")
-        # For the library alone: whoever else looks for a token finds it where it was.
-        os.putenv("BEARER_TOKEN_FILE", str(handed.copy))
-    unfinished = handed.copy.with_suffix(".new")
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(token)
-    unfinished.replace(handed.copy)
+def _write_copy(copy: Path | None, token: str) -> Path:
+    try:
+        if copy is None:
+            folder = tempfile.mkdtemp(prefix="bearer-token-")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            copy = Path(folder, "token")
+            # For the library alone: whoever else looks for a token finds it where it was.
+            os.putenv("BEARER_TOKEN_FILE", str(copy))
+        unfinished = copy.with_suffix(".new")
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(token)
+        unfinished.replace(copy)
+    except OSError as error:
+        raise AccessDenied(f"the bearer token cannot be copied for XRootD's client: {error.strerror}") from None
+    return copy

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlflow_on_demand import store_xrootd
+from mlflow_on_demand import store_xrootd, xrootd_client
 from mlflow_on_demand.errors import ObjectMissing, PreconditionFailed, StoreError, StoreUnavailable, StoreUriError
 from mlflow_on_demand.store_xrootd import XRootDStore
 from mlflow_on_demand.stores import open_store, split_uri
@@ -122,7 +122,7 @@ def test_a_directory_is_no_object(store: XRootDStore) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9", "no-such-host.invalid"])
 def test_a_host_that_does_not_answer(host: str) -> None:
-    said = use_elsewhere(f"root://{host}//eos/x", XRD_CONNECTIONWINDOW="1", XRD_CONNECTIONRETRY="1")
+    said = use_elsewhere(f"root://{host}//eos/x", XRD_REQUESTTIMEOUT="2")
     assert said.startswith(f"StoreUnavailable: XRootD server {host} does not answer for '/eos/x/a/b.txt': ")
 
 
@@ -133,7 +133,8 @@ def test_names_and_contents_on_two_servers(xrootd_server: XRootDServer) -> None:
         assert use_elsewhere(server.uri(uuid.uuid4().hex)) == FINE
 
 
-def test_a_server_that_goes_away() -> None:
+def test_a_server_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xrootd_client, "_SECONDS", 2)
     with ground() as place, serving_xrootd(place) as server:
         store = open_store(server.uri("x"))
         store.write("a", io.BytesIO(b"1"))

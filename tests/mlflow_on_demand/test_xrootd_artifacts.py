@@ -201,7 +201,10 @@ def test_what_follows_the_question_mark_is_sent_and_never_shown(xrootd_server: X
     assert [info.path for info in repository.list_artifacts()] == ["x"]
     with pytest.raises(MlflowException) as caught:
         repository.download_artifacts("none")
-    assert "secret" not in f"{caught.value} {repository!r}".replace(uri, "")
+    assert "secret" not in f"{caught.value} {repository!r}"
+    with pytest.raises(MlflowException, match="1 of 1 failed") as caught:
+        repository.log_artifacts(str(tmp_path), "x")
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

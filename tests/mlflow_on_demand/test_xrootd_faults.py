@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from mlflow_on_demand import xrootd_client
 from mlflow_on_demand.errors import StoreUnavailable, TransferDamaged
 from mlflow_on_demand.store_xrootd import XRootDStore
+from mlflow_on_demand.transfer import within
 from support.faulty_tcp import Wire, wired
 from support.xrootd_server import XRootDServer
 from support.xrootd_use import use_elsewhere
@@ -91,6 +93,18 @@ def test_the_plug_in_tries_again(uri: str, wire: Wire, on_disk: Path, tmp_path: 
 
 def test_a_server_that_falls_silent_is_given_up(uri: str, wire: Wire) -> None:
     wire.is_silent = True
-    said = use_elsewhere(uri, XRD_REQUESTTIMEOUT="3", XRD_CONNECTIONWINDOW="3", XRD_CONNECTIONRETRY="1")
+    said = use_elsewhere(uri, XRD_REQUESTTIMEOUT="2")
     assert said.startswith("StoreUnavailable")
     assert "does not answer" in said
+
+
+def test_nobody_waits_for_longer_than_there_is_time(
+    store: XRootDStore, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xrootd_client, "_SECONDS", 3600)
+    store.write("x", io.BytesIO(b"1"))
+    wire.is_silent = True
+    with within(2), pytest.raises(StoreUnavailable):
+        store.read("x")
+    with within(0), pytest.raises(StoreUnavailable, match="too slow"):
+        store.read("x")

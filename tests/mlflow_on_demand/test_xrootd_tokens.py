@@ -1,12 +1,15 @@
 """A server that knows its clients by the tokens of one issuer, over TLS."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mlflow_on_demand.bearer_token import end_of_token
+from mlflow_on_demand.errors import AccessDenied
+from mlflow_on_demand.xrootd_token import hand_over
 from support.xrootd_security import Issuer
 from support.xrootd_server import ground, serving_xrootd
 from support.xrootd_use import FINE, use_elsewhere
@@ -36,6 +39,16 @@ def test_a_token_from_a_file(server: Server, issuer: Issuer, tmp_path: Path, mod
     file.write_text(f"{issuer.token(600)}\n")
     file.chmod(mode)
     assert use_elsewhere(uri, BEARER_TOKEN_FILE=str(file), **needed) == FINE
+
+
+def test_a_token_that_cannot_be_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "token"
+    file.write_text("a.b.c")
+    file.chmod(0o644)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    for _ in range(2):
+        with pytest.raises(AccessDenied, match="cannot be copied for XRootD's client: No such file"):
+            hand_over({"BEARER_TOKEN_FILE": str(file)})
 
 
 def test_a_token_from_where_wlcg_looks(server: Server, issuer: Issuer, tmp_path: Path) -> None:

@@ -66,15 +66,15 @@ def serving_xrootd(place: Ground, *lines: str, **environment: str) -> Iterator[X
     data = place.folder / "data"
     (data / EXPORT.strip("/")).mkdir(parents=True)
     config = place.folder / "xrootd.cfg"
-    # It writes beside its pid path, too.
-    admin = [f"all.adminpath {place.folder}/admin", f"all.pidpath {place.folder}/admin/run"]
     usual = [f"all.export {EXPORT}", f"oss.localroot {data}", "xrd.port any", "xrootd.chksum adler32"]
-    config.write_text("\n".join([*usual, *admin, *lines, ""]))
+    usual += [f"all.adminpath {place.folder}", f"all.pidpath {place.folder}"]
+    config.write_text("\n".join([*usual, *lines, ""]))
     place.own()
     log = place.folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*until_we_end(), "xrootd", "-c", str(config)],
+            # Beside the file of its process id it writes another, which would else lie in /tmp.
+            [*until_we_end(), "xrootd", "-c", str(config), "-s", f"{place.folder}/pid"],
             cwd=place.folder,
             env={**os.environ, "HOME": str(place.folder), "XDG_CACHE_HOME": f"{place.folder}/.cache", **environment},
             stdin=subprocess.DEVNULL,
