@@ -201,6 +201,7 @@ def test_files_of_credentials_are_asked_of_the_operator_and_mounted_where_they_a
     }
     for service in functions(with_component(tmp_path, "credential-files")).values():
         volumes = {one["name"]: one for one in service["spec"]["template"]["spec"]["volumes"]}
+        assert len(volumes) == len(service["spec"]["template"]["spec"]["volumes"])
         mounts = {one["name"]: one["mountPath"] for one in container(service)["volumeMounts"]}
         assert volumes.keys() == mounts.keys()
         variables = {source.get("secretRef", {}).get("name", "") for source in container(service)["envFrom"]}
