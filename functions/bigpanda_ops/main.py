@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bigpanda_ops.commands import doctor, rollout, send, tasks
+from bigpanda_ops.commands import doctor, retention, rollout, send, tasks
 from bigpanda_ops.connection import TOKEN, Connection, Options
 from bigpanda_ops.outcomes import ExitCode, OpsError
 from bigpanda_ops.output import complain
@@ -26,6 +26,7 @@ app.command("tasks")(tasks.tasks)
 app.add_typer(send.app, name="send")
 app.command("doctor")(doctor.doctor)
 app.add_typer(rollout.app, name="rollout")
+app.command("retention")(retention.retention)
 
 
 @app.callback()

@@ -11,7 +11,6 @@ fragment, escape or dot segment; its query is none, or that of BigPanDA's export
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from mlflow_on_demand.errors import StoreUriError
 
@@ -57,7 +56,7 @@ def read_place(uri: str) -> Place:
     if scheme in ("root", "roots"):
         path = re.sub("/+", "/", path)  # as `xrootd_uri` reads it
     export = EXPORT.fullmatch(f"{path}{found['query'] or ''}")
-    if found["query"] and (export is None or scheme not in ("http", "https")):
+    if found["query"] and (export is None or named not in ("http", "https")):
         raise StoreUriError("has a query that is not that of BigPanDA's export (…/downloadhpometrics/?workloadid=…)")
     # A bucket is no host, and may have capitals.
     host = found["host"] if default is None else found["host"].lower().removesuffix(".")
@@ -80,6 +79,6 @@ def lies_under(place: Place, store: Place) -> bool:
 
 def export_task(uri: str) -> int | None:
     """The task whose export a URI is, or None if it is something else."""
-    parts = urlsplit(uri)
-    found = EXPORT.fullmatch(f"{parts.path}?{parts.query}") if parts.scheme in ("http", "https") else None
+    address = re.fullmatch(r"https?://[^/?#]+(/[^#]*)", uri)
+    found = EXPORT.fullmatch(address[1]) if address else None
     return int(found["task"]) if found else None

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from mlflow_on_demand.allowed import SAME, export_task
+from mlflow_on_demand.errors import StoreUriError
 from mlflow_on_demand.export import Export
 from mlflow_on_demand.reach import Reach
 from mlflow_on_demand.read_ahead import Place, read_ahead
@@ -66,6 +67,10 @@ def read_each(tarballs: Iterable[Tarball], told: Iterator[object]) -> Generator[
 
 
 def _tarballs_at(uri: str, jeditaskid: int) -> Iterator[Tarball]:
+    try:
+        _ = urlsplit(uri).port
+    except ValueError:
+        raise StoreUriError("the address of a source is no URI, or has a port that is no number") from None
     if export_task(uri) is not None:
         export = Export(uri, jeditaskid, Reach.from_env(os.environ))
         for entry in export.list():
@@ -83,7 +88,7 @@ def _tarballs_at(uri: str, jeditaskid: int) -> Iterator[Tarball]:
 
 
 def _open(uri: str) -> Store:
-    scheme = urlsplit(uri).scheme
+    scheme = uri.partition("://")[0]
     if SAME.get(scheme, scheme) not in ("http", "https"):
         return open_store(uri)
     from mlflow_on_demand.store_http import HttpStore

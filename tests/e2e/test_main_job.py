@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from bigpanda_laptop.deploy import METRICS
+from bigpanda_laptop.deploy import METRICS, SNAPSHOTS
+from bigpanda_mlflow.events import EventType
 from mlflow_on_demand.live_look import PATIENCE_SECONDS
 from support import hpo_files
 from support.laptop import NAMESPACE, Laptop, expires_at, printed_url, running_laptop, until
@@ -79,6 +80,15 @@ def test_the_printed_event_and_kubeconfig_work_as_they_stand(laptop: Laptop) -> 
     script = text[text.index("export KUBECONFIG") : text.index("Stop ")]
     said = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=60).stdout
     assert TASK in said
+
+
+def test_what_a_page_shows_is_not_collected_and_its_use_is_noted(laptop: Laptop, state: Path) -> None:
+    store = state / "s3" / SNAPSHOTS
+    before = {path for path in store.rglob("*") if path.is_file()}
+    answer = laptop.call("retain", kind=EventType.PING.value, data={})
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert before <= {path for path in store.rglob("*") if path.is_file()}
+    assert (store / TASK.removeprefix("task-") / "used").exists()
 
 
 def test_with_its_tab_left_open_it_sleeps_and_stays_asleep(laptop: Laptop, tab: Page) -> None:

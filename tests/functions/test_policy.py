@@ -77,6 +77,7 @@ def test_a_uri_under_a_store_passes(uri: str) -> None:
         ("s3://panda:443/hpo/x/", "port"),
         ("https:///webdav/hpo/x/", "names no host"),
         ("https://eos.cern.ch/webdav/hpo/x/?workloadid=3", "query"),
+        ("davs://bigpanda.cern.ch/idds/downloadhpometrics/?workloadid=3", "query"),
         ("s3://panda/hpo/downloadhpometrics/?workloadid=3", "query"),
         ("https://bigpanda.cern.ch/idds/downloadhpometrics/?workloadid=3&x=1", "plain URI"),
         ("https://bigpanda.cern.ch/idds/other/downloadhpometrics/?workloadid=3", "outside the stores"),

@@ -1,10 +1,6 @@
 """The collection of old snapshots against a real API server, which says which tasks have a page."""
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +11,8 @@ from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import Permanent, Transient
 from bigpanda_mlflow.events import Event, EventKey, EventType
 from bigpanda_mlflow.retaining import collect_snapshots, retain
-from embedded.kit import Cluster as Runtime
-from mlflow_on_demand.collecting import UNKNOWN, WAITING
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.retention import Reason
-from support.builders import ENVIRONMENT
 from support.hpo_files import Point, run_id, tarball
 from support.scenes import ask, interrupted, move
 
@@ -112,26 +105,3 @@ def test_a_store_that_cannot_be_listed_is_told(context: Context, monkeypatch: py
     nowhere = context.settings.model_copy(update={"snapshot_store": "gopher://nowhere"})
     with pytest.raises(Permanent, match="cannot be listed: no store answers"):
         run(dataclasses.replace(context, settings=nowhere))
-
-
-def test_the_command_tells_first_and_collects_when_it_is_told_to(kept: Context, runtime: Runtime) -> None:
-    kubeconfig = str(runtime.endpoints["kubeconfig"])
-    environment = {**ENVIRONMENT, "BIGPANDA_SNAPSHOT_STORE": kept.settings.snapshot_store, "KUBECONFIG": kubeconfig}
-    command = [sys.executable, "-m", "bigpanda_mlflow.retention_report"]
-    root = Path(kept.settings.snapshot_store.removeprefix("file://"))
-    manifest = next((root / "81").rglob("manifest.json"))
-    (manifest.parent / f"{'0' * 64}.zip").write_bytes(b"left by somebody")
-    (manifest.parent / "theirs").write_bytes(b"-")
-    before = files(kept)
-    for arguments in ([], ["--collect"]):
-        ran = subprocess.run(
-            [*command, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, check=False
-        )
-        assert ran.returncode == 0, ran.stderr
-        assert json.loads(ran.stdout) == {
-            "collected": bool(arguments),
-            "tasks": 2,
-            "objects": {WAITING: 1, UNKNOWN: 1},
-            "bytes": {WAITING: 16, UNKNOWN: 1},
-        }
-        assert files(kept) == before | ({f"{task}/unreferenced.json" for task in (81, 82)} if arguments else set())

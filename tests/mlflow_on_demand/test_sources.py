@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mlflow_on_demand.allowed import export_task
 from mlflow_on_demand.errors import AddressRefused, StoreError
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.reach import PRIVATE_HOSTS
@@ -118,3 +119,22 @@ def test_the_address_that_was_looked_at_is_the_one_that_is_asked(
     assert asked.count("moving.example.org") == len(named.asked)
     assert set(asked) == {"moving.example.org", "127.0.0.1"}
     assert {headers["Host"] for headers in named.headers} == {f"moving.example.org:{named.port}"}
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://[", "https://host:port/x.tgz", "http:///x.tgz", "nothing", "https://h/x?workloadid=3"]
+)
+def test_what_is_no_address_is_an_error_of_ours(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(StoreError):
+        ingest_task(IngestRequest(TASK, (uri,), tmp_path.as_uri()))
+
+
+def test_which_addresses_are_exports() -> None:
+    assert export_task("https://host:8443/idds/downloadhpometrics/?workloadid=30456789") == 30456789
+    assert export_task("http://host/downloadhpometrics?workloadid=1") == 1
+    for uri in (
+        "https://host/?workloadid=1",
+        "https://host/downloadhpometrics/",
+        "s3://b/downloadhpometrics/?workloadid=1",
+    ):
+        assert export_task(uri) is None
