@@ -40,6 +40,11 @@ def connect() -> client.ApiClient:
             config.load_kube_config(client_configuration=configuration)
         except config.ConfigException as error:
             raise Transient(f"no credentials for the cluster: {error}") from None
+    return open_api(configuration)
+
+
+def open_api(configuration: client.Configuration) -> client.ApiClient:
+    """A client that asks once only, and verifies certificates as kubectl does."""
     configuration.retries = 0  # the broker retries the whole event, from a fresh reading
     api = client.ApiClient(configuration)
     api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = _make_tls_context()
