@@ -18,7 +18,7 @@ from bigpanda_mlflow.cluster_fleet import Fleet
 from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
 from bigpanda_mlflow.inside import Door, door_of, have_ingested
-from bigpanda_mlflow.names import jeditaskid_of
+from bigpanda_mlflow.names import INGEST, jeditaskid_of
 from bigpanda_mlflow.rollout_members import is_another_try
 from bigpanda_mlflow.rollout_plan import Back, Forward, due_at, next_percent
 from bigpanda_mlflow.rollout_services import (
@@ -44,6 +44,7 @@ _INGEST_SECONDS: Final = 180.0
 """One that takes longer goes on by itself, and is found done at the next attempt."""
 _ROUTE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.1
+_MOST_POLL_SECONDS: Final = 2.0
 _WRITES: Final = 30
 """More than a page needs, with others writing at the same time."""
 _SETTLED: Final = {ServicePhase.FAILED, ServicePhase.RETURNED}
@@ -145,14 +146,24 @@ class Worker:
         name, settings = service["metadata"]["name"], self.context.settings
         task = jeditaskid_of(name)
         assert task is not None  # a plan's names are of pages
-        if state.phase is ServicePhase.CANDIDATE:
-            cause = f"{self.rollout.name}:{state.attempts}"
-            door = door_of("ingest", CANDIDATE, settings)
-            have_ingested(door, task, cause, self.context.now(), _INGEST_SECONDS)
+        # What ingest refuses for good may be refused by the present image's as well, as of a task without tarballs yet:
+        # the comparison tells.
+        refusal = self._have_ingested(task, state) if state.phase is ServicePhase.CANDIDATE else None
         found = self._await(service, lambda one: tagged_revision(one, CANDIDATE) == state.candidate)
         if tagged_revision(found, CANDIDATE) != state.candidate:
             raise Transient(f"Knative does not route to {state.candidate}{self._fault_of(state.candidate)}")
-        return self._verify(door_of(name, CANDIDATE, settings), task)
+        verdict = self._verify(door_of(name, CANDIDATE, settings), task)
+        return verdict if verdict.ok or refusal is None else Verdict(ok=False, reasons=(refusal, *verdict.reasons))
+
+    def _have_ingested(self, task: int, state: ServiceState) -> str | None:
+        """Has the new image's ingest make the task's snapshot; the reason if it refuses. Raises Transient."""
+        door = door_of(INGEST, CANDIDATE, self.context.settings)
+        try:
+            cause = f"{self.rollout.name}:{state.attempts}"
+            have_ingested(door, task, cause, self.context.now(), _INGEST_SECONDS)
+        except Permanent as error:
+            return str(error)
+        return None
 
     def _verify(self, door: Door, task: int) -> Verdict:
         deadline = time.monotonic() + self.context.settings.rollout_verify_timeout.total_seconds()
@@ -196,9 +207,10 @@ class Worker:
 
     def _await(self, service: Resource, holds: Callable[[Resource], bool]) -> Resource:
         """The Service once that holds, or as it is when the time is up."""
-        deadline = time.monotonic() + _ROUTE_SECONDS
+        deadline, pause = time.monotonic() + _ROUTE_SECONDS, _POLL_SECONDS
         while not holds(service) and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(2 * pause, _MOST_POLL_SECONDS)  # a cluster that is slow is not asked the more for it
             service = self._again(service)
         return service
 
