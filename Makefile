@@ -102,6 +102,10 @@ bench-cluster: $(READY) image  ## Measure on the cluster of the current kubeconf
 	@mlflow-image/make-images tests/cluster/images/Containerfile .venv/bin s3
 	@PYTHONPATH=tests $(BIN)/python -m bench.cluster $(ARGS)
 
+.PHONY: bench-rollout
+bench-rollout: $(READY)  ## Measure a rollout over a large fleet of sleeping pages (ARGS="--services 5000")
+	@PYTHONPATH=tests $(BIN)/python -m bench.rollout $(ARGS)
+
 .PHONY: docs
 docs: $(READY)  ## Write the tables of README that are made from code
 	@PYTHONPATH=tests $(BIN)/python -m support.documentation

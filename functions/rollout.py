@@ -5,13 +5,14 @@ from functools import partial
 import functions_framework
 from flask import Request, Response
 
-from bigpanda_mlflow.candidate_ready import verify_ready
-from bigpanda_mlflow.endpoint import Endpoint
+from bigpanda_mlflow.endpoint import Endpoint, Platform
 from bigpanda_mlflow.events import EventType
 from bigpanda_mlflow.rollout_handlers import rollout as handle
+from bigpanda_mlflow.verification import Verification
 
 _accepted = (EventType.PING, EventType.IMAGE_PUBLISHED, EventType.ROLLOUT_COMMAND, EventType.SNAPSHOT_PUBLISHED)
-_endpoint = Endpoint.from_environment(partial(handle, verify=verify_ready), *_accepted)
+_platform = Platform.from_environment()
+_endpoint = Endpoint(_platform, partial(handle, verify=Verification(_platform.settings.snapshot_store)), *_accepted)
 
 
 @functions_framework.http

@@ -5,8 +5,13 @@ enough to carry any tag prefix in a host name, and `jeditaskid_of` undoes `servi
 """
 
 import re
+from typing import Final
 
 from mlflow_on_demand.settings import MAX_JEDITASKID
+
+INGEST: Final = "ingest"
+SWEEP: Final = "sweep"
+"""The Services of the two functions that run in MLflow's image (knative/base/functions.yaml)."""
 
 _SERVICE = re.compile(r"task-([1-9][0-9]{0,9})", re.ASCII)
 

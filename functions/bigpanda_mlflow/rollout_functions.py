@@ -16,6 +16,7 @@ from bigpanda_mlflow.cluster_fleet import Fleet
 from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import ClusterConflict, Transient
 from bigpanda_mlflow.inside import door_of, have_ingested
+from bigpanda_mlflow.names import INGEST, SWEEP
 from bigpanda_mlflow.rollout_services import image_of, set_image
 from bigpanda_mlflow.rollout_state import Rollout
 from bigpanda_mlflow.traffic import (
@@ -27,8 +28,6 @@ from bigpanda_mlflow.traffic import (
     tagged_revision,
 )
 
-INGEST: Final = "ingest"
-SWEEP: Final = "sweep"
 _READY_SECONDS: Final = 30.0
 _INGEST_SECONDS: Final = 240.0
 _WRITES: Final = 20

@@ -18,7 +18,7 @@ from bigpanda_mlflow.cluster_fleet import Fleet
 from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
 from bigpanda_mlflow.inside import Door, door_of, have_ingested
-from bigpanda_mlflow.names import jeditaskid_of
+from bigpanda_mlflow.names import INGEST, jeditaskid_of
 from bigpanda_mlflow.rollout_members import is_another_try
 from bigpanda_mlflow.rollout_plan import Back, Forward, due_at, next_percent
 from bigpanda_mlflow.rollout_services import (
@@ -34,6 +34,7 @@ from bigpanda_mlflow.rollout_services import (
 )
 from bigpanda_mlflow.rollout_state import Rollout, ServicePhase, ServiceState
 from bigpanda_mlflow.traffic import CANDIDATE, Resource, current_revision, tagged_revision
+from bigpanda_mlflow.verification import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +48,6 @@ _WRITES: Final = 30
 """More than a page needs, with others writing at the same time."""
 _SETTLED: Final = {ServicePhase.FAILED, ServicePhase.RETURNED}
 _LEAVING: Final = {ServicePhase.FAILING, ServicePhase.RETURNING}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a candidate shows what it should, and if not, each difference in a sentence."""
-
-    ok: bool
-    reasons: tuple[str, ...] = ()
 
 
 class Verify(Protocol):
@@ -152,14 +145,24 @@ class Worker:
         name, settings = service["metadata"]["name"], self.context.settings
         task = jeditaskid_of(name)
         assert task is not None  # a plan's names are of pages
-        if state.phase is ServicePhase.CANDIDATE:
-            cause = f"{self.rollout.name}:{state.attempts}"
-            door = door_of("ingest", CANDIDATE, settings)
-            have_ingested(door, task, cause, self.context.now(), _INGEST_SECONDS)
+        # What ingest refuses for good may be refused by the present image's as well, as of a task without tarballs yet:
+        # the comparison tells.
+        refusal = self._have_ingested(task, state) if state.phase is ServicePhase.CANDIDATE else None
         found = self._await(service, lambda one: tagged_revision(one, CANDIDATE) == state.candidate)
         if tagged_revision(found, CANDIDATE) != state.candidate:
             raise Transient(f"Knative does not route to {state.candidate}{self._fault_of(state.candidate)}")
-        return self._verify(door_of(name, CANDIDATE, settings), task)
+        verdict = self._verify(door_of(name, CANDIDATE, settings), task)
+        return verdict if verdict.ok or refusal is None else Verdict(ok=False, reasons=(refusal, *verdict.reasons))
+
+    def _have_ingested(self, task: int, state: ServiceState) -> str | None:
+        """Has the new image's ingest make the task's snapshot; the reason if it refuses. Raises Transient."""
+        door = door_of(INGEST, CANDIDATE, self.context.settings)
+        try:
+            cause = f"{self.rollout.name}:{state.attempts}"
+            have_ingested(door, task, cause, self.context.now(), _INGEST_SECONDS)
+        except Permanent as error:
+            return str(error)
+        return None
 
     def _verify(self, door: Door, task: int) -> Verdict:
         deadline = time.monotonic() + self.context.settings.rollout_verify_timeout.total_seconds()

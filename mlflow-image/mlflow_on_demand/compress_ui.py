@@ -11,7 +11,7 @@ import mimetypes
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,8 +57,10 @@ def main() -> int:
 def _write_forms(source: Path, name: str, folder: Path, quality: int) -> UiFile:
     content = make_page() if name == PAGE else (source / name).read_bytes()
     forms = {IDENTITY: content}
-    if Path(name).suffix not in _LEFT_ALONE:
-        forms |= {encoding: form for encoding, form in _compress(content, quality) if len(form) < len(content)}
+    if (small := _brotli_form(name, content, quality)) is not None:
+        forms["br"] = small
+    if (small := gzip_form(name, content)) is not None:
+        forms["gzip"] = small
     for encoding, form in forms.items():
         if encoding != IDENTITY:
             path = folder / encoding / name
@@ -69,11 +71,22 @@ def _write_forms(source: Path, name: str, folder: Path, quality: int) -> UiFile:
     return UiFile(media_type, {encoding: tag_of(forms[encoding]) for encoding in smallest_first})
 
 
-def _compress(content: bytes, quality: int) -> Iterator[tuple[str, bytes]]:
+def gzip_form(name: str, content: bytes) -> bytes | None:
+    """A file compressed by gzip, as small as that can be; None when that is no smaller, or its format compresses."""
+    return _if_smaller(name, content, lambda: zlib.compress(content, 9, wbits=_GZIP))
+
+
+def _brotli_form(name: str, content: bytes, quality: int) -> bytes | None:
     import brotli  # here, for the image itself does not have it
 
-    yield "br", brotli.compress(content, quality=quality)
-    yield "gzip", zlib.compress(content, 9, wbits=_GZIP)
+    return _if_smaller(name, content, lambda: brotli.compress(content, quality=quality))
+
+
+def _if_smaller(name: str, content: bytes, compress: Callable[[], bytes]) -> bytes | None:
+    if Path(name).suffix in _LEFT_ALONE:
+        return None
+    form = compress()
+    return form if len(form) < len(content) else None
 
 
 if __name__ == "__main__":

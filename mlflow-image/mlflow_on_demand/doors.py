@@ -116,8 +116,13 @@ class MlflowDoor:
         return None
 
     async def _find_recorded(self, request: Request, body: bytes) -> Response | None:
-        """The answer that ingest recorded to this very request. They are known long before MLflow is ready."""
+        """The answer that ingest recorded to this very request. They are known long before MLflow is ready.
+
+        Who wants none that was kept (RFC 9111, 5.2.1.4) is answered by MLflow: so a rollout sees that it can.
+        """
         asked = request.headers
+        if "no-cache" in asked.get("cache-control", ""):
+            return None
         key = make_key(
             request.method, request.url.path, request.scope["query_string"], asked.get("content-type", ""), body
         )

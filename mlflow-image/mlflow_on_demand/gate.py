@@ -2,7 +2,8 @@
 
 Without it, a foreign name that resolves here could read a task through a browser (DNS rebinding), and a foreign page
 could post to it. MLflow has such checks of its own; ours also cover what we answer before MLflow is there, and are the
-stricter for a page's origin. Pure.
+stricter for a page's origin. A rollout asks a Revision by its tag from within the cluster: such names end in
+`.svc.cluster.local`, which no foreign name can, for nobody can register it. Pure.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from mlflow_on_demand.settings import ServerSettings
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_WITHIN = ".svc.cluster.local"
 # Probes and tests of the platform address a pod by whatever name they know.
 OPEN_PATHS = frozenset({"/health", "/ready"})
 
@@ -32,7 +34,7 @@ class Gate:
         return None
 
     def _is_ours(self, name: str) -> bool:
-        return name in _LOCAL or self._is_public(name)
+        return name in _LOCAL or name.endswith(_WITHIN) or self._is_public(name)
 
     def _is_public(self, name: str) -> bool:
         return name == self.host or name.endswith(f"-{self.host}")
@@ -45,7 +47,7 @@ def is_same_origin(origin: str, host_header: str) -> bool:
 
 def mlflow_allowed_hosts(settings: ServerSettings) -> str:
     """The same rule in the form of MLflow's own setting MLFLOW_SERVER_ALLOWED_HOSTS."""
-    names = [settings.public_host, f"*-{settings.public_host}", "localhost", "127.0.0.1", "[[]::1]"]
+    names = [settings.public_host, f"*-{settings.public_host}", f"*{_WITHIN}", "localhost", "127.0.0.1", "[[]::1]"]
     plain = [name.replace("[[]", "[") for name in names]
     return ",".join([*plain, *(f"{name}:*" for name in names)])
 

@@ -1,10 +1,14 @@
 """The script that lets an open page follow a task that still runs, and never keeps a pod awake for a forgotten tab.
 
 MLflow's own refreshing is off (see first_look.py): it asks for everything each 30 s for ever. This asks one tiny
-question, and only while the page is in sight and its viewer was there lately: whether there is another snapshot. Then
+question, and only while the page is in sight and its viewer was there lately: whether there are other results. Then
 MLflow's table asks anew, as if a filter had been changed in the address: the filter of datasets, which is JSON, gets a
 blank at its end or loses it, so it means what it meant. Nothing is reloaded; what was chosen, arranged or scrolled to
-stays. Pure. The address is that of MLflow 3.17's page.
+stays. Pure. The address is that of MLflow 3.17's page, and of 3.18's.
+
+While traffic is split, two Revisions answer by turns, of two MLflows with a snapshot each. What they are asked for is
+the digest of what was ingested, not of the snapshot, which is the same in both; and where one lags behind the other,
+the page follows to what it has not shown yet, never back.
 """
 
 import json
@@ -16,7 +20,7 @@ PATIENCE_SECONDS = 5 * 60
 """How long after the last movement of mouse, finger or key, or the page's opening, somebody still counts as there."""
 
 _SCRIPT = """(function () {
-  var shown = %(digest)s, EVERY = %(every)d, PATIENCE = %(patience)d;
+  var shown = [%(content)s], EVERY = %(every)d, PATIENCE = %(patience)d;
   var timer = null, lastSeen = Date.now();
   function isWatched() { return !document.hidden && Date.now() - lastSeen < PATIENCE; }
   function plan() { if (timer === null && isWatched()) timer = setTimeout(ask, EVERY); }
@@ -25,15 +29,15 @@ _SCRIPT = """(function () {
     if (!isWatched()) return;
     fetch(%(path)s, { cache: "no-store" })
       .then(function (answer) { return answer.json(); })
-      .then(function (status) { if (status.snapshot && status.snapshot !== shown) follow(status.snapshot); })
+      .then(function (status) { if (status.content && shown.indexOf(status.content) < 0) follow(status.content); })
       .catch(function () { /* asked again */ })
       .then(plan);
   }
-  function follow(digest) {
+  function follow(content) {
     var page = location.hash.split("?"), query = new URLSearchParams(page[1] || "");
     var filter = query.get("datasetsFilter");
     if (!filter || !/^#\\/experiments\\/[0-9]+\\/runs\\/?$/.test(page[0])) return;
-    shown = digest;
+    shown.push(content);
     var json = atob(filter);
     query.set("datasetsFilter", btoa(json.slice(-1) === " " ? json.slice(0, -1) : json + " "));
     history.replaceState(history.state, "", page[0] + "?" + query);
@@ -49,10 +53,10 @@ _SCRIPT = """(function () {
 """
 
 
-def make_live_look(digest: str) -> str:
-    """The script for a page that opens on the snapshot with this digest."""
+def make_live_look(content: str) -> str:
+    """The script for a page that opens on a snapshot of this content."""
     return _SCRIPT % {
-        "digest": json.dumps(digest),
+        "content": json.dumps(content),
         "path": json.dumps(STATUS_PATH),
         "every": EVERY_SECONDS * 1000,
         "patience": PATIENCE_SECONDS * 1000,

@@ -55,7 +55,7 @@ class TaskPages:
     def __init__(self, settings: ServerSettings, progress: Progress) -> None:
         self._settings = settings
         self._progress = progress
-        self._ui = UiFiles()
+        self._ui = UiFiles(settings.snapshot_store)
 
     def routes(self) -> list[Route | Mount]:
         """Our part of the address space."""
@@ -90,7 +90,7 @@ class TaskPages:
         """The first look, as soon as the manifest is known; without one, the way to the page that waits."""
         status = await self._progress.wait_until(_is_decided, _MANIFEST_PATIENCE)
         known = status.manifest
-        text = make_first_look(known) + make_live_look(known.digest) if known else make_detour()
+        text = make_first_look(known) + make_live_look(known.content) if known else make_detour()
         return Response(text, media_type="text/javascript", headers=_UNCACHED)
 
     async def health(self, _: Request) -> Response:

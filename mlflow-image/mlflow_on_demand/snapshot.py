@@ -11,6 +11,7 @@ import hashlib
 import sqlite3
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -134,6 +135,11 @@ class Manifest:
     params: tuple[str, ...]
     layers: tuple[Layer, ...] = ()
     index: ObjectRef | None = None
+
+    @cached_property
+    def content(self) -> str:
+        """A digest of what was ingested for which objective: the same in the snapshots of every MLflow."""
+        return hashlib.sha256(to_json((self.jeditaskid, self.objective, self.sources))).hexdigest()
 
 
 @dataclass(frozen=True)

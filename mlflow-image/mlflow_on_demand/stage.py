@@ -8,6 +8,7 @@ from enum import StrEnum
 from threading import Lock
 
 from mlflow_on_demand.answers import Answers
+from mlflow_on_demand.mlflow_facts import mlflow_version
 from mlflow_on_demand.served import Served
 from mlflow_on_demand.snapshot import Manifest
 
@@ -37,12 +38,13 @@ class Status:
     served: Served | None = None
 
     def as_json(self) -> dict[str, object]:
-        """What `/health` and `/ready` say."""
+        """What `/health` and `/ready` say: `version` is this server's MLflow, `mlflow` the snapshot's writer."""
         known = self.manifest
         return {
             "stage": self.stage,
+            "version": mlflow_version(),
             **({"reason": self.reason} if self.reason else {}),
-            **({"snapshot": known.digest, "mlflow": known.mlflow_version} if known else {}),
+            **({"snapshot": known.digest, "content": known.content, "mlflow": known.mlflow_version} if known else {}),
         }
 
 

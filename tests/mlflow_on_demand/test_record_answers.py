@@ -112,6 +112,16 @@ def test_they_are_answered_before_mlflow_is_there_and_after(
         assert_answered(server)
 
 
+def test_who_wants_no_answer_that_was_kept_gets_mlflows_own(
+    folder: Path, recorded: dict[str, Answer], tmp_path: Path
+) -> None:
+    with serving((folder / "recorded").as_uri(), str(tmp_path)) as server:
+        for cache, encoding in (("max-age=0", "gzip"), ("no-cache", None)):
+            for key, answer in recorded.items():
+                reply = ask(server, key, **{"Cache-Control": cache})
+                assert (reply.headers.get("content-encoding"), reply.content) == (encoding, answer.body())
+
+
 def test_a_page_of_another_host_gets_mlflows_own_answer(
     folder: Path, recorded: dict[str, Answer], tmp_path: Path
 ) -> None:

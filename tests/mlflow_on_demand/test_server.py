@@ -43,7 +43,14 @@ def server(published: tuple[Path, Manifest], tmp_path_factory: pytest.TempPathFa
 
 
 def test_health_and_readiness(server: TaskServer, published: tuple[Path, Manifest]) -> None:
-    expected = {"stage": "ready", "snapshot": published[1].digest, "mlflow": "3.17.2"}
+    manifest = published[1]
+    expected = {
+        "stage": "ready",
+        "version": "3.17.2",
+        "snapshot": manifest.digest,
+        "content": manifest.content,
+        "mlflow": "3.17.2",
+    }
     for path in ("/health", "/ready"):
         answer = server.ask("GET", path, {"Host": "10.0.0.7:8080"})
         assert (answer.status_code, answer.json()) == (200, expected)

@@ -1,6 +1,7 @@
 import asyncio
 from threading import Thread
 
+from mlflow_on_demand.mlflow_facts import mlflow_version
 from mlflow_on_demand.stage import Progress, Stage, Status
 
 
@@ -11,7 +12,8 @@ def pass_stages(progress: Progress) -> None:
 
 def test_it_starts_at_the_start() -> None:
     assert Progress().status == Status(Stage.STARTING)
-    assert Status(Stage.FAILED, "Broken.").as_json() == {"stage": "failed", "reason": "Broken."}
+    said = {"stage": "failed", "version": mlflow_version(), "reason": "Broken."}
+    assert Status(Stage.FAILED, "Broken.").as_json() == said
 
 
 def test_another_thread_wakes_all_who_wait() -> None:

@@ -23,7 +23,12 @@ class PackedEnvironment:
 def make_packed_environment(folder: Path) -> PackedEnvironment:
     """Make it in a folder, with this environment's packages linked."""
     venv.create(folder, symlinks=True)
-    packages = next(folder.glob("lib/python3*/site-packages"))
-    (packages / "those-of-the-tests.pth").write_text("\n".join(entry for entry in sys.path if entry))
+    link_packages(folder)
     pack = compress_ui(folder / PACK.relative_to(sys.prefix), QUALITY)
     return PackedEnvironment(str(folder / "bin" / "python"), pack)
+
+
+def link_packages(environment: Path) -> None:
+    """Have a virtual environment see this one's packages behind its own."""
+    packages = next(environment.glob("lib/python3*/site-packages"))
+    (packages / "those-of-the-tests.pth").write_text("\n".join(entry for entry in sys.path if entry))

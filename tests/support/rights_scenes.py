@@ -26,6 +26,7 @@ from bigpanda_mlflow.tombstones import Tombstone, bury
 from mlflow_on_demand.snapshot import Source
 from support.builders import visualize_event
 from support.laptop import make_request
+from support.rollout_scenes import candidate_that_is_taken_back, new_image, snapshot_of_a_task
 from support.scenes import MANIFEST, Clock, interrupted
 
 HOUR = timedelta(hours=1)
@@ -251,6 +252,11 @@ SCENES = {
         "first tarballs": Scene(first_tarballs, "snapshot.published", stands=False),
         "more tarballs": Scene(more_tarballs, "snapshot.published", stands=True),
         "after the release": Scene(tarballs_after_the_release, "204", stands=False),
+    },
+    "rollout": {
+        "a new image": Scene(new_image, "204", stands=False),
+        "a snapshot": Scene(snapshot_of_a_task, "204", stands=False),
+        "a candidate is taken back": Scene(candidate_that_is_taken_back, "204", stands=True),
     },
     "front": {
         "a question": Scene(question, "ready", stands=True),

@@ -15,7 +15,7 @@ from typing import Any
 from kubernetes import config
 
 from bigpanda_mlflow import handlers, labels
-from bigpanda_mlflow.candidate_ready import verify_ready
+from bigpanda_mlflow.candidate import Candidate, Unanswered
 from bigpanda_mlflow.cluster import Cluster
 from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.events import Event, EventKey, EventType, ImagePublished, RolloutCommand
@@ -24,6 +24,7 @@ from bigpanda_mlflow.rollout_handlers import rollout
 from bigpanda_mlflow.rollout_services import state_of
 from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, ServiceState, newest_rollout
 from bigpanda_mlflow.settings import Settings
+from bigpanda_mlflow.verification import Verdict
 from embedded.kit import Cluster as Runtime
 from embedded.kit import eventually
 from support.builders import ENVIRONMENT, visualize_event
@@ -83,6 +84,16 @@ def write_images(root: Path) -> Path:
         )
     )
     return path
+
+
+def verify_ready(url: str, _: int, version: str, deadline: float, host: str | None = None) -> Verdict:
+    """As far as a small program can be verified: it is ready in time, and of that version."""
+    with Candidate(url, host, deadline) as candidate:
+        try:
+            said = candidate.wait_ready(may_wait=False).get("mlflow")
+        except Unanswered as error:
+            return Verdict(ok=False, reasons=(str(error),))
+    return Verdict(ok=said == version, reasons=(f"is {said} instead of {version}",))
 
 
 def complete(record: Rollout) -> bool:

@@ -1,0 +1,78 @@
+"""A second release of MLflow, for tests of an upgrade: this environment's packages, and in front of them that MLflow.
+
+`tests/data/other-mlflow.lock` names the release by its hash. All else is the locked environment itself, so two servers
+differ in MLflow alone. The environment is made at the first call (some seconds, and the network) and kept under
+`.cache`; what an image prepares when it is built, compressed files and an empty database, is prepared in it too.
+
+What differs between 3.17.2 and 3.18.0, as far as it concerns us:
+
+- The schema: `dc11669786a5` against `f4a9b2c7d1e6`, three migrations further (issues, skill registry, names of MCP
+  servers). So each release has snapshots of its own, and neither opens the other's.
+- The UI: of 426 files, 131 have other hashes, `main.js` among them; numbers of chunks that the page loads early
+  (`ui_page.py`) are the same or missing, which costs a hint.
+- The routes: a skill registry, and more on issues. Our allow-list is the same for both: what is new is refused.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from support.need import lacking
+from support.packed_ui import QUALITY, link_packages
+
+_TESTS = Path(__file__).parents[1]
+_LOCK = _TESTS / "data" / "other-mlflow.lock"
+_PREPARE = f"""
+from mlflow_on_demand.compress_ui import compress_ui
+from mlflow_on_demand.empty_database import prepare
+compress_ui(quality={QUALITY})
+prepare()
+"""
+
+
+def other_version() -> str:
+    """The other release, e.g. `3.18.0`."""
+    found = re.search(r"^mlflow==(\S+)", _LOCK.read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+@cache
+def other_python() -> str:
+    """The Python in whose eyes the other release is installed."""
+    folder = _TESTS.parent / ".cache" / f"mlflow-{other_version()}"
+    python, complete = folder / "bin" / "python", folder / "complete"
+    made = complete.exists()
+    uv = [sys.executable, "-m", "uv"]
+    if not made:
+        subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
+        install = [*uv, "pip", "install", "--quiet", "--no-config", "--no-deps", "--require-hashes"]
+        command = [*install, "--python", str(python), "--requirement", str(_LOCK)]
+        if subprocess.run(command, check=False).returncode != 0:
+            lacking(f"MLflow {other_version()} cannot be installed: the first run needs the network")
+    link_packages(folder)
+    if not made:
+        subprocess.run([str(python), "-c", _PREPARE], check=True, cwd=folder)
+        complete.touch()
+    return str(python)
+
+
+def run_other(code: str) -> str:
+    """What a piece of Python prints where the other release is installed."""
+    return _run(other_python(), "-c", code)
+
+
+def ingest_with(python: str, tarballs: str, snapshot_store: str, metric: str) -> None:
+    """Ingest the tests' task with whichever release this Python has."""
+    _run(python, "-m", "support.ingest_release", tarballs, snapshot_store, metric)
+
+
+def _run(python: str, *arguments: str) -> str:
+    # MLflow warns that packages beside it are of another release.
+    command, environment = [python, "-W", "ignore", *arguments], {**os.environ, "PYTHONPATH": str(_TESTS)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
