@@ -44,6 +44,7 @@ _INGEST_SECONDS: Final = 180.0
 """One that takes longer goes on by itself, and is found done at the next attempt."""
 _ROUTE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.1
+_MOST_POLL_SECONDS: Final = 2.0
 _WRITES: Final = 30
 """More than a page needs, with others writing at the same time."""
 _SETTLED: Final = {ServicePhase.FAILED, ServicePhase.RETURNED}
@@ -206,9 +207,10 @@ class Worker:
 
     def _await(self, service: Resource, holds: Callable[[Resource], bool]) -> Resource:
         """The Service once that holds, or as it is when the time is up."""
-        deadline = time.monotonic() + _ROUTE_SECONDS
+        deadline, pause = time.monotonic() + _ROUTE_SECONDS, _POLL_SECONDS
         while not holds(service) and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
+            pause = min(2 * pause, _MOST_POLL_SECONDS)  # a cluster that is slow is not asked the more for it
             service = self._again(service)
         return service
 

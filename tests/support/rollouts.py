@@ -1,7 +1,7 @@
 """A fleet for the tests of rollouts: a real API server, and pages and an ingest that are small programs.
 
 The image `mlflow@sha256:1…` is the stable one, of version 1; each other has the version of its first digit. A page that
-the file `broken` of its namespace names, under its version, is never `/ready`.
+the file `broken` of its namespace names, under its version, shows something else than it should.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from kubernetes import config
 
 from bigpanda_mlflow import handlers, labels
-from bigpanda_mlflow.candidate import Candidate, Unanswered
+from bigpanda_mlflow.candidate import Candidate
 from bigpanda_mlflow.cluster import Cluster
 from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.events import Event, EventKey, EventType, ImagePublished, RolloutCommand
@@ -44,8 +44,7 @@ class Page(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         broken = json.loads((HERE / "broken.json").read_text())
-        bad = self.path == "/ready" and TASK in broken.get(VERSION, [])
-        self.reply(503 if bad else 200, {"mlflow": VERSION, "task": TASK})
+        self.reply(200, {"mlflow": VERSION, "task": TASK, "broken": TASK in broken.get(VERSION, [])})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -56,6 +55,7 @@ class Page(http.server.BaseHTTPRequestHandler):
     def reply(self, status, said):
         body = json.dumps(said).encode()
         self.send_response(status)
+        self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -86,14 +86,13 @@ def write_images(root: Path) -> Path:
     return path
 
 
-def verify_ready(url: str, _: int, version: str, deadline: float, host: str | None = None) -> Verdict:
-    """As far as a small program can be verified: it is ready in time, and of that version."""
+def verify(url: str, _: int, version: str, deadline: float, host: str | None = None) -> Verdict:
+    """As far as a small program can be verified: it wakes, is of that version, and shows what it should."""
     with Candidate(url, host, deadline) as candidate:
-        try:
-            said = candidate.wait_ready(may_wait=False).get("mlflow")
-        except Unanswered as error:
-            return Verdict(ok=False, reasons=(str(error),))
-    return Verdict(ok=said == version, reasons=(f"is {said} instead of {version}",))
+        said = candidate.wait_ready(may_wait=False)
+    if said["mlflow"] != version:
+        return Verdict(ok=False, reasons=(f"is {said['mlflow']} instead of {version}",))
+    return Verdict(ok=not said["broken"], reasons=("shows something else",))
 
 
 def complete(record: Rollout) -> bool:
@@ -117,7 +116,6 @@ class World:
             "BIGPANDA_SNAPSHOT_STORE": f"s3://snapshots/{namespace}",
             "BIGPANDA_GATEWAY": runtime.endpoints["internal"],
             "BIGPANDA_ROLLOUT_COHORTS": "2,50%,100%",
-            "BIGPANDA_ROLLOUT_VERIFY_TIMEOUT": "PT3S",
             "BIGPANDA_IDLE_WINDOW": "6s",
             "K_SINK": sink,
             **settings,
@@ -194,9 +192,9 @@ class World:
         self.send(Event(EventKey(self.clock.now, f"c-{time.monotonic()}"), EventType.ROLLOUT_COMMAND, data))
 
     def send(self, event: Event[Any]) -> None:
-        rollout(event, self.context, verify_ready)
+        rollout(event, self.context, verify)
 
-    def step(self, context: Context | None = None, verify: Any = verify_ready, seconds: float = 60.0) -> None:
+    def step(self, context: Context | None = None, verify: Any = verify, seconds: float = 60.0) -> None:
         """The PingSource fires."""
         rollout(Event(EventKey(self.clock.now, "p"), EventType.PING, None), context or self.context, verify, seconds)
 
@@ -257,7 +255,7 @@ class World:
         return {revision["metadata"]["name"] for revision in listed}
 
     def break_pages(self, broken: Mapping[int, list[int]]) -> None:
-        """Pages that are never ready, by version."""
+        """Pages that show something else, by version."""
         said = {str(version): [str(task) for task in tasks] for version, tasks in broken.items()}
         (self.root / "broken.json").write_text(json.dumps(said))
 

@@ -49,26 +49,27 @@ def test_it_converges_though_it_dies_after_every_write(world: World) -> None:
     world.show(1, 2, 3)
     world.break_pages({2: [2]})
     world.publish(2)
-    deaths = 0
-    while not complete(world.record):
-        try:
-            world.step(world.mortal(1))
-            world.wait(20)
-        except Dead:
-            deaths += 1
-            world.wait(2)  # the dead one's Lease runs out
-        assert deaths < 80
-    assert deaths > 15
+    assert die_after_every_write(world, RolloutPhase.COMPLETED) > 15
     assert world.phases() == {1: "promoted", 2: "failed", 3: "promoted"}
     assert [len(world.revisions(task)) for task in (1, 2, 3)] == [2, 1, 2]
     world.command("rollback")
-    while world.record.phase is not RolloutPhase.ROLLED_BACK:
+    assert die_after_every_write(world, RolloutPhase.ROLLED_BACK) > 5
+    assert [len(world.revisions(task)) for task in (1, 2, 3)] == [1, 1, 1]
+    assert {image(1) in str(world.service(name)["spec"]) for name in ("ingest", "sweep", 1, 2, 3)} == {True}
+
+
+def die_after_every_write(world: World, until: RolloutPhase) -> int:
+    """Fresh processes, each dead after its first write, until the rollout is there; how many died."""
+    deaths = 0
+    for _ in range(100):
         try:
             world.step(world.mortal(1))
         except Dead:
-            world.wait(2)
-    assert [len(world.revisions(task)) for task in (1, 2, 3)] == [1, 1, 1]
-    assert {image(1) in str(world.service(name)["spec"]) for name in ("ingest", "sweep", 1, 2, 3)} == {True}
+            deaths += 1
+        if world.record.phase is until:
+            return deaths
+        world.wait(20)  # time for a soak to end, and for the Lease of the dead
+    raise AssertionError(f"{world.record.as_json()} {world.states()}")
 
 
 def test_two_replicas_and_two_images_at_once(world: World) -> None:
