@@ -16,7 +16,7 @@ $(READY): pyproject.toml requirements.lock | $(BIN)/python
 	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -c 'from mlflow_on_demand.empty_database import prepare; prepare()'
+	@$(BIN)/python -m mlflow_on_demand.prepare_environment
 	@touch $@
 
 .PHONY: setup
@@ -28,7 +28,9 @@ lock: | $(BIN)/python  ## Resolve pyproject.toml anew into requirements.lock, an
 	$(COMPILE) --all-extras --output-file requirements.lock
 	$(COMPILE) --constraint requirements.lock --extra build --output-file mlflow-image/locks/build.lock
 	$(COMPILE) --constraint requirements.lock --extra functions --output-file mlflow-image/locks/functions.lock
-	$(COMPILE) --constraint requirements.lock --extra functions --extra server --output-file mlflow-image/locks/mlflow.lock
+	$(COMPILE) --constraint requirements.lock --extra server --no-emit-package gunicorn --no-emit-package xrootd --output-file mlflow-image/locks/server.lock
+	$(COMPILE) --constraint requirements.lock --extra server --extra functions --output-file mlflow-image/locks/ingest.lock \
+	  $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' mlflow-image/locks/server.lock)
 
 .PHONY: image
 image:  ## Build both images as OCI archives under build/images (Debian or a derivative; elsewhere see knative/README.md)

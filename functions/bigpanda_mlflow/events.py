@@ -84,7 +84,9 @@ class Visualize(_TaskData):
 
     owner: ShortText = Field(description="who asked, for the record")
     artifacts: tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...] = Field(
-        min_length=1, max_length=64, description="where the metrics tarballs are: URI prefixes ending in /, or files"
+        min_length=1,
+        max_length=64,
+        description="where the metrics tarballs are: URI prefixes ending in /, files, or BigPanDA's export",
     )
     lifetime: Duration = Field(description="how long the page shall stay, from the event's time; ISO 8601 duration")
     objective: Objective | None = Field(default=None, description="sorts the runs, best first")

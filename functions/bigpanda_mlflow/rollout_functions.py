@@ -3,7 +3,8 @@
 `ingest` writes what pages of the same image read, so the new image's is put beside the present one first: with 0 %,
 and a tag by which the rollout has each page's snapshot made before that page is woken. While pages of two images stand,
 a snapshot that one ingest published is made by the other as well, for the pages that need it (`mirror`). When the fleet
-is through, both functions change over.
+is through, both functions change over. Of an image that was superseded on its way there is no ingest any more: the
+pages that have it get news again when the newer image comes to them.
 
 Traffic of a function is not pinned for longer than a rollout lasts: what a deployment changes then takes effect again.
 The template gets no name, for it is the deployment's, which may change it at any time.

@@ -9,9 +9,21 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 
 from bigpanda_mlflow.events import Duration
+from mlflow_on_demand.allowed import read_store
+from mlflow_on_demand.errors import StoreUriError
+from mlflow_on_demand.reach import PRIVATE_HOSTS
 
 
 class SettingsError(Exception):
@@ -22,7 +34,17 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _readable(store: str) -> str:
+    try:
+        read_store(store)
+    except StoreUriError as error:
+        raise ValueError(f"a store {error}") from None
+    return store
+
+
 StoreUri = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[!-~]*$", max_length=512)]
+SourceUri = Annotated[StoreUri, AfterValidator(_readable)]
+Host = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?$", max_length=260)]
 Share = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,5}|[1-9][0-9]?%|100%)$")]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
@@ -43,13 +65,24 @@ class Settings(BaseModel):
         description="address of a task's page, `{service}` stands for its Service's name",
     )
     snapshot_store: StoreUri = Field(alias="BIGPANDA_SNAPSHOT_STORE", description="URI under which snapshots are kept")
-    artifact_stores: Annotated[tuple[StoreUri, ...], BeforeValidator(_split), Field(min_length=1)] = Field(
+    artifact_stores: Annotated[tuple[SourceUri, ...], BeforeValidator(_split), Field(min_length=1)] = Field(
         alias="BIGPANDA_ARTIFACT_STORES", description="URI prefixes that an event may point at, separated by commas"
+    )
+    private_hosts: Annotated[tuple[Host, ...], BeforeValidator(_split)] = Field(
+        default=(),
+        alias=PRIVATE_HOSTS,
+        description="hosts (or host:port) of these that may have loopback, link-local or private addresses,"
+        " separated by commas; http and https only",
     )
     page_secret: Label = Field(
         default="bigpanda-mlflow-page",
         alias="BIGPANDA_PAGE_SECRET",
         description="Secret whose keys a page's pod gets as environment: read access to the snapshot store",
+    )
+    page_files: Label | None = Field(
+        default=None,
+        alias="BIGPANDA_PAGE_FILES",
+        description="Secret that a page's pod sees as files in /etc/bigpanda/credentials, for what rotates",
     )
     idle_window: Annotated[str, Field(pattern=r"^[0-9]+[sm]$")] = Field(
         default="60s",
@@ -60,6 +93,11 @@ class Settings(BaseModel):
         default=timedelta(days=30),
         alias="BIGPANDA_MAX_LIFETIME",
         description="longest lifetime that an event may ask for",
+    )
+    snapshot_lifetime: Duration = Field(
+        default=timedelta(days=180),
+        alias="BIGPANDA_SNAPSHOT_LIFETIME",
+        description="a snapshot is kept so long after its task last had a page or new results",
     )
     tombstone_retention: Duration = Field(
         default=timedelta(days=14),
@@ -147,6 +185,8 @@ class Settings(BaseModel):
             raise SettingsError("; ".join(lines)) from None
         if not 6 <= _seconds(settings.idle_window) <= 3600:
             raise SettingsError("BIGPANDA_IDLE_WINDOW: Knative takes 6s to 60m")
+        if settings.snapshot_lifetime < settings.max_lifetime:
+            raise SettingsError("BIGPANDA_SNAPSHOT_LIFETIME: is shorter than BIGPANDA_MAX_LIFETIME, a page's longest")
         if list(settings.rollout_steps) != sorted(set(settings.rollout_steps)) or settings.rollout_steps[-1] != 100:
             raise SettingsError("BIGPANDA_ROLLOUT_STEPS: each step is above the one before, and the last is 100")
         return settings

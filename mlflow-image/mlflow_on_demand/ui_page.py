@@ -1,4 +1,9 @@
-"""MLflow's page, with one script of ours in front of MLflow's own; its files stay as they are."""
+"""MLflow's page, with one script of ours in front of MLflow's own; its files stay as they are.
+
+While traffic is split, the page may come from one image and the script from another, of another build or with another
+MLflow. So the script's address never changes, it needs nothing of the page but MLflow's `root`, and all else that it
+uses comes with it or is asked of `/bigpanda/status`, whose fields may only grow: each works on the page of the other.
+"""
 
 from collections.abc import Iterator
 from functools import cache

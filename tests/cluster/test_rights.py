@@ -49,6 +49,8 @@ TABLE: dict[tuple[str, str, str], frozenset[str]] = {
     ("expire", "configmaps", "get"): ALL,
     ("expire", "configmaps", "update"): frozenset({"time is over", "a deletion was cut short", "a tombstone is old"}),
     ("sweep", "services", "list"): ALL,
+    ("retain", "services", "list"): ALL,
+    ("retain", "services", "get"): frozenset({"a page that has gone"}),
     ("ingest", "services", "get"): ALL,
     ("ingest", "configmaps", "get"): ALL,
     ("rollout", "services", "get"): frozenset({"a candidate is taken back", "a snapshot"}),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 _PACKAGE = FUNCTIONS / "bigpanda_mlflow"
-_ENTRIES = ("handlers", "rollout_handlers", "frontdoor")
+_ENTRIES = ("handlers", "rollout_handlers", "frontdoor", "retaining")
 _OWN_WALK = ("context", "cluster", "cluster_fleet")
 """Modules whose classes are handed around: what counts is which of their methods are called."""
 _VERBS = {"read": "get", "get": "get", "list": "list", "create": "create", "replace": "update", "delete": "delete"}

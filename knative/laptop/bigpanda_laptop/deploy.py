@@ -98,10 +98,11 @@ def make_settings(ingress: str, internal: str, idle_window: str) -> Resource:
 
 
 def make_secrets(environment: dict[str, str], front_token: str, ops_token: str) -> list[Resource]:
-    """The credentials of the local S3, for ingest and for pages (on a laptop the same), and the front door's tokens."""
+    """The credentials of the local S3, on a laptop the same for all who use it, and the front door's tokens."""
     contents = {
         "bigpanda-mlflow-stores": environment,
         "bigpanda-mlflow-page": environment,
+        "bigpanda-mlflow-retention": environment,
         "bigpanda-mlflow-front": {"BIGPANDA_FRONT_TOKENS": front_token},
         "bigpanda-mlflow-ops": {"BIGPANDA_OPS_TOKENS": ops_token},
     }
