@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 
+from bigpanda_mlflow import labels
+from bigpanda_mlflow.rollout_state import read_state
 from bigpanda_mlflow.taskservice import read_readiness
 from bigpanda_ops.case import Case, read_condition
 from bigpanda_ops.findings import Finding, Stage, passed, unreachable, wrong
@@ -54,8 +56,11 @@ def check_revisions(case: Case) -> Iterator[Finding]:
         said = explain(missing.get("message") or "", case.namespace, case.name)
         yield wrong(Stage.REVISION, f"{said.text}{_STILL}", said.advice)
         return
+    state = read_state(case.raw["metadata"].get("annotations", {}).get(labels.ROLLOUT))
+    reason = "" if state is None or not state.reason else f" ({state.reason})"
+    rollout = "" if state is None else f"; in rollout {state.rollout} it is {state.phase.value}{reason}"
     shares = ", ".join(f"{name} ({percent} %)" for name, percent in routed.items() if percent)
-    yield passed(Stage.REVISION, f"traffic goes to {shares}; it was {'awake' if case.was_awake else 'asleep'}")
+    yield passed(Stage.REVISION, f"traffic goes to {shares}; it was {'awake' if case.was_awake else 'asleep'}{rollout}")
 
 
 def check_wake(case: Case) -> Iterator[Finding]:

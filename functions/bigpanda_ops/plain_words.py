@@ -35,7 +35,7 @@ _KNOWN: Final = (
         "create it in namespace {namespace}: knative/secrets.example.yaml has its shape",
     ),
     (
-        re.compile(r"(?P<what>[^:]*exceeded quota)(?P<why>.*)", re.DOTALL),
+        re.compile(r"(?P<what>exceeded quota)(?P<why>.*)", re.DOTALL),
         "the namespace's quota leaves no room for its pod: {what}{why}",
         "raise the ResourceQuota of namespace {namespace}, or release pages that nobody needs",
     ),

@@ -14,8 +14,10 @@ import pytest
 
 from bigpanda_laptop.deploy import METRICS
 from bigpanda_ops.main import main
+from functions.conftest import context, runtime, sink
 from support.laptop import Laptop, running_laptop, until
 
+__all__ = ["context", "runtime", "sink"]
 PROGRAM = str(Path(sys.executable).with_name("bigpanda-mlflow"))
 
 

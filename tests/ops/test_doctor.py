@@ -38,6 +38,12 @@ def patch_service(ops: Ops, task: int, container: dict[str, Any]) -> None:
     ops.laptop.custom.replace_namespaced_custom_object(plural="services", name=f"task-{task}", body=service, **KNATIVE)
 
 
+def routed(ops: Ops, task: int) -> list[str]:
+    service = ops.laptop.service(f"task-{task}")
+    assert service is not None
+    return [target["revisionName"] for target in service["status"]["traffic"]]
+
+
 @contextmanager
 def changed(ops: Ops, kind: str, name: str, data: dict[str, str]) -> Iterator[None]:
     """A Secret or ConfigMap with other data, and afterwards as it was."""
@@ -160,8 +166,12 @@ def test_a_newest_revision_that_does_not_start(tasks: Ops) -> None:
     assert text.startswith("its Revision task-16-00002 cannot start: the image nowhere/at-all:2 cannot be pulled: ")
     assert text.endswith("; the page still shows the Revision before it")
     patch_service(tasks, 16, {"image": "bigpanda-mlflow/mlflow", "command": ["false"]})
-    code, stage, text = until(lambda: (said := tasks.doctor(16))[1] == "wake" and said, 60, "it is woken")
-    assert "the ingress answers 503" in text
+    until(lambda: routed(tasks, 16) == ["task-16-00003"], 60, "traffic goes to the newest")
+    code, stage, text = tasks.doctor(16)
+    assert (code, stage) == (1, "wake")
+    assert text.startswith("it does not wake: the ingress answers 503: ")
+    code, stage, text = until(lambda: (said := tasks.doctor(16))[1] == "revision" and said, 60, "it is seen to fail")
+    assert text.startswith("its Revision task-16-00003 cannot start: its process ends as soon as it starts: ")
 
 
 def test_an_address_that_leads_nowhere(ops: Ops) -> None:
