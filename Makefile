@@ -16,7 +16,7 @@ $(READY): pyproject.toml requirements.lock | $(BIN)/python
 	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -c 'from mlflow_on_demand.empty_database import prepare; prepare()'
+	@$(BIN)/python -m mlflow_on_demand.prepare_environment
 	@touch $@
 
 .PHONY: setup
@@ -28,7 +28,9 @@ lock: | $(BIN)/python  ## Resolve pyproject.toml anew into requirements.lock, an
 	$(COMPILE) --all-extras --output-file requirements.lock
 	$(COMPILE) --constraint requirements.lock --extra build --output-file mlflow-image/locks/build.lock
 	$(COMPILE) --constraint requirements.lock --extra functions --output-file mlflow-image/locks/functions.lock
-	$(COMPILE) --constraint requirements.lock --extra functions --extra server --output-file mlflow-image/locks/mlflow.lock
+	$(COMPILE) --constraint requirements.lock --extra server --no-emit-package gunicorn --no-emit-package xrootd --output-file mlflow-image/locks/server.lock
+	$(COMPILE) --constraint requirements.lock --extra server --extra functions --output-file mlflow-image/locks/ingest.lock \
+	  $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' mlflow-image/locks/server.lock)
 
 .PHONY: image
 image:  ## Build both images as OCI archives under build/images (Debian or a derivative; elsewhere see knative/README.md)
@@ -51,6 +53,14 @@ deploy:  ## Apply knative/overlays/$(OVERLAY) to the current kubeconfig's cluste
 	@test -n "$(OVERLAY)" && test -f "knative/overlays/$(OVERLAY)/kustomization.yaml" || { echo "There is no overlay '$(OVERLAY)': say OVERLAY=laptop, production, okd/operator or okd"; exit 1; }
 	@command -v kubectl >/dev/null || { echo "kubectl is missing: https://kubernetes.io/docs/tasks/tools/"; exit 1; }
 	kubectl apply --server-side --field-manager=bigpanda-mlflow -k "knative/overlays/$(OVERLAY)"
+
+.PHONY: promote
+promote: $(READY)  ## Wait no longer: the soak times of the rollout under way are over (ARGS="--watch" shows the rest of it)
+	@$(BIN)/bigpanda-mlflow rollout promote $(ARGS)
+
+.PHONY: rollback
+rollback: $(READY)  ## Send every page back to the Revision before the newest rollout (ARGS="--watch" shows how it goes)
+	@$(BIN)/bigpanda-mlflow rollout rollback $(ARGS)
 
 .PHONY: test
 test: $(READY)  ## Run all tests but those that need a cluster, against real servers and a real browser (ARGS="-k name" chooses)
@@ -93,6 +103,10 @@ bench-cluster: $(READY) image  ## Measure on the cluster of the current kubeconf
 	@tests/install-debian-packages kubectl skopeo
 	@mlflow-image/make-images tests/cluster/images/Containerfile .venv/bin s3
 	@PYTHONPATH=tests $(BIN)/python -m bench.cluster $(ARGS)
+
+.PHONY: bench-rollout
+bench-rollout: $(READY)  ## Measure a rollout over a large fleet of sleeping pages (ARGS="--services 5000")
+	@PYTHONPATH=tests $(BIN)/python -m bench.rollout $(ARGS)
 
 .PHONY: docs
 docs: $(READY)  ## Write the tables of README that are made from code

@@ -20,16 +20,21 @@ log = logging.getLogger(__name__)
 _PATIENCE_BYTES: Final = 8 * 2**20
 
 
-def answer(work: Callable[[], Response]) -> Response:
-    """What `work` answers, or the refusal that it raises; a fault that nobody thought of is 500 and goes to the log."""
+def answer(work: Callable[[], Response], request: Request | None = None) -> Response:
+    """What `work` answers, or the refusal that it raises; a fault that nobody thought of is 500 and goes to the log.
+
+    The log names the event by the headers of `request`, in which a broker delivers it: whoever looks for the reason
+    needs to know whose it is.
+    """
+    event = {} if request is None else {name: request.headers.get(f"ce-{name}") for name in ("id", "subject")}
     try:
         return work()
     except FunctionError as error:
         field = error.field if isinstance(error, Permanent) else None
-        log.warning("refused: %s", error, extra={"status": error.status, "field": field})
+        log.warning("refused: %s", error, extra={"status": error.status, "field": field, **event})
         return _refuse(error.status, {"error": str(error), **({"field": field} if field else {})})
     except Exception:
-        log.exception("an unexpected fault")
+        log.exception("an unexpected fault", extra=event)
         return _refuse(500, {"error": "something went wrong that nobody expected; the function's log says what"})
 
 

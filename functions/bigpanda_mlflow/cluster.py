@@ -1,4 +1,4 @@
-"""The cluster as these functions use it: the only module that knows the Kubernetes client.
+"""The cluster as these functions use it. With `cluster_fleet` the only module that knows the Kubernetes client.
 
 Promises: objects go in and out as plain dicts; every failure is one of this project's errors, with the API server's own
 sentence and without its headers; a deletion or change applies to exactly the object that was read, or raises
@@ -21,8 +21,10 @@ from bigpanda_mlflow.taskservice import Readiness, TaskService, read_readiness, 
 
 Resource = dict[str, Any]
 
-_TIMEOUT = (3.05, 10)  # seconds to connect, to answer
-_PAGE = 500
+TIMEOUT = (3.05, 10)
+"""Seconds to connect, to answer."""
+PAGE = 500
+"""Objects that one request lists."""
 _POLL_SECONDS = 0.05
 FAILURE_GRACE_SECONDS = 5.0
 """A Service may say False for a moment while its parts appear; a failure that lasts is a failure."""
@@ -38,6 +40,11 @@ def connect() -> client.ApiClient:
             config.load_kube_config(client_configuration=configuration)
         except config.ConfigException as error:
             raise Transient(f"no credentials for the cluster: {error}") from None
+    return open_api(configuration)
+
+
+def open_api(configuration: client.Configuration) -> client.ApiClient:
+    """A client that asks once only, and verifies certificates as kubectl does."""
     configuration.retries = 0  # the broker retries the whole event, from a fresh reading
     api = client.ApiClient(configuration)
     api.rest_client.pool_manager.connection_pool_kw["ssl_context"] = _make_tls_context()
@@ -59,31 +66,32 @@ class Cluster:
     def __init__(self, api: client.ApiClient, namespace: str) -> None:
         self._custom = client.CustomObjectsApi(api)
         self._core = client.CoreV1Api(api)
-        self._namespace = namespace
+        self.api = api
+        self.namespace = namespace
         self._services = {
             "group": "serving.knative.dev",
             "version": "v1",
             "namespace": namespace,
             "plural": "services",
-            "_request_timeout": _TIMEOUT,
+            "_request_timeout": TIMEOUT,
         }
 
     def get_service(self, name: str) -> Resource | None:
         """The Knative Service, or None."""
-        with _translated():
-            found: Resource | None = _or_none(
+        with translated():
+            found: Resource | None = or_none(
                 lambda: self._custom.get_namespaced_custom_object(name=name, **self._services)
             )
             return found
 
     def create_service(self, service: Resource) -> None:
         """Raises ClusterConflict if one of this name exists."""
-        with _translated():
+        with translated():
             self._custom.create_namespaced_custom_object(body=service, **self._services)
 
     def replace_service(self, service: Resource) -> None:
         """Writes what was read and changed. Raises ClusterConflict if it was changed or deleted meanwhile."""
-        with _translated():
+        with translated():
             self._custom.replace_namespaced_custom_object(
                 name=service["metadata"]["name"], body=service, **self._services
             )
@@ -96,27 +104,23 @@ class Cluster:
             "propagationPolicy": "Background",
             "preconditions": {"uid": service.uid, "resourceVersion": service.resource_version},
         }
-        with _translated():
-            _or_none(
+        with translated():
+            or_none(
                 lambda: self._custom.delete_namespaced_custom_object(name=service.name, body=body, **self._services)
             )
 
     def task_services(self) -> list[TaskService]:
         """All tasks' Services of the namespace."""
-        found: list[TaskService] = []
-        token = None
-        while True:
-            with _translated():
-                page = self._custom.list_namespaced_custom_object(
-                    label_selector=f"{labels.MANAGED_BY}={labels.MANAGED_BY_US}",
-                    limit=_PAGE,
-                    _continue=token,
-                    **self._services,
-                )
-            found += [service for item in page["items"] if (service := read_service(item)) is not None]
-            token = page["metadata"].get("continue")
-            if not token:
-                return found
+        return [service for item in self.list_services() if (service := read_service(item)) is not None]
+
+    def list_services(self) -> Iterator[Resource]:
+        """All Services that these functions made, a page of them in memory at a time."""
+        selector = f"{labels.MANAGED_BY}={labels.MANAGED_BY_US}"
+        return listed(
+            lambda token: self._custom.list_namespaced_custom_object(
+                label_selector=selector, limit=PAGE, _continue=token, **self._services
+            )
+        )
 
     def wait_until_ready(self, name: str, seconds: float) -> Readiness:
         """The Service's readiness once it is True, lastingly False, or the time is up. Raises ClusterConflict if it is
@@ -135,38 +139,64 @@ class Cluster:
 
     def get_tombstones(self) -> dict[str, str]:
         """The data of the ConfigMap of tombstones; empty before the first one."""
-        with _translated():
-            found = self._read_tombstones()
-        return {} if found is None else dict(found.data or {})
+        return self._get_data(labels.TOMBSTONES)
 
     def change_tombstones(self, change: Callable[[Mapping[str, str]], dict[str, str]]) -> None:
         """Applies a pure change to the tombstones as they are. Raises ClusterConflict when somebody was quicker."""
-        with _translated():
-            found = self._read_tombstones()
+        self._change_data(labels.TOMBSTONES, change)
+
+    def get_rollouts(self) -> dict[str, str]:
+        """The data of the ConfigMap of rollouts; empty before the first one."""
+        return self._get_data(labels.ROLLOUTS)
+
+    def change_rollouts(self, change: Callable[[Mapping[str, str]], dict[str, str]]) -> dict[str, str]:
+        """Applies a pure change to the rollouts as they are, and gives what they are then. Raises ClusterConflict when
+        somebody was quicker.
+        """
+        return self._change_data(labels.ROLLOUTS, change)
+
+    def _get_data(self, name: str) -> dict[str, str]:
+        with translated():
+            found = self._read_map(name)
+        return {} if found is None else dict(found.data or {})
+
+    def _change_data(self, name: str, change: Callable[[Mapping[str, str]], dict[str, str]]) -> dict[str, str]:
+        with translated():
+            found = self._read_map(name)
             data = {} if found is None else dict(found.data or {})
             changed = change(data)
             if changed == data:
-                return
+                return data
             if found is None:
-                self._create_tombstones(changed)
+                self._create_map(name, changed)
             else:
                 found.data = changed
-                self._core.replace_namespaced_config_map(
-                    labels.TOMBSTONES, self._namespace, found, _request_timeout=_TIMEOUT
-                )
+                self._core.replace_namespaced_config_map(name, self.namespace, found, _request_timeout=TIMEOUT)
+            return changed
 
-    def _read_tombstones(self) -> Any:
-        return _or_none(
-            lambda: self._core.read_namespaced_config_map(labels.TOMBSTONES, self._namespace, _request_timeout=_TIMEOUT)
-        )
+    def _read_map(self, name: str) -> Any:
+        return or_none(lambda: self._core.read_namespaced_config_map(name, self.namespace, _request_timeout=TIMEOUT))
 
-    def _create_tombstones(self, data: dict[str, str]) -> None:
-        metadata = {"name": labels.TOMBSTONES, "labels": {labels.MANAGED_BY: labels.MANAGED_BY_US}}
+    def _create_map(self, name: str, data: dict[str, str]) -> None:
+        metadata = {"name": name, "labels": {labels.MANAGED_BY: labels.MANAGED_BY_US}}
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
-        self._core.create_namespaced_config_map(self._namespace, body, _request_timeout=_TIMEOUT)
+        self._core.create_namespaced_config_map(self.namespace, body, _request_timeout=TIMEOUT)
 
 
-def _or_none(call: Callable[[], Any]) -> Any:
+def listed(list_page: Callable[[str | None], Any]) -> Iterator[Resource]:
+    """The objects of a list that is read page by page; `list_page` takes the token of the next one."""
+    token = None
+    while True:
+        with translated():
+            page = list_page(token)
+        yield from page["items"]
+        token = page["metadata"].get("continue")
+        if not token:
+            return
+
+
+def or_none(call: Callable[[], Any]) -> Any:
+    """What `call` gives, or None where there is no such object."""
     try:
         return call()
     except client.ApiException as error:
@@ -176,7 +206,8 @@ def _or_none(call: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """The client's errors inside become this project's."""
     try:
         yield
     except client.ApiException as error:

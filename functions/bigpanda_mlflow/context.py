@@ -7,6 +7,7 @@ from datetime import datetime
 from bigpanda_mlflow.cluster import Cluster
 from bigpanda_mlflow.errors import Permanent
 from bigpanda_mlflow.names import service_name
+from bigpanda_mlflow.rollout_state import stable_image
 from bigpanda_mlflow.settings import Settings
 from bigpanda_mlflow.taskservice import read_service
 from bigpanda_mlflow.tombstones import read_tombstone
@@ -20,6 +21,12 @@ class Context:
     cluster: Cluster
     settings: Settings
     now: Callable[[], datetime]
+
+    @property
+    def settings_of_new_tasks(self) -> Settings:
+        """The settings with the image that the fleet has: a rollout's, once it is complete."""
+        image = stable_image(self.cluster.get_rollouts(), self.settings.mlflow_image)
+        return self.settings.model_copy(update={"mlflow_image": image})
 
     def read(self, jeditaskid: int) -> Situation:
         """The task as it stands: first its Service, then its tombstone, so that an end which came later is seen.

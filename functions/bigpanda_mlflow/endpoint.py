@@ -58,7 +58,7 @@ class Endpoint:
         """Answers one request; every failure is a status and a sentence."""
         if request.method == "GET" and request.path == "/health":
             return Response(status=204)
-        return answer(lambda: reply(self._handler(self._read(request), self._platform.context)))
+        return answer(lambda: reply(self._handler(self._read(request), self._platform.context)), request)
 
     def _read(self, request: Request) -> Event[Any]:
         if request.method != "POST":

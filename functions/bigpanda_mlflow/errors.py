@@ -9,7 +9,8 @@ answer with another 4xx, and a passing fault with 503.
     │   ├── TooLarge         the body is over the limit: 413
     │   ├── NotFound         404: for people only, since a broker would try again
     │   ├── MethodNotAllowed the method means nothing there: 405
-    │   └── Unauthorized     the bearer token is missing or wrong: 401
+    │   ├── Unauthorized     the bearer token is missing or wrong: 401
+    │   └── Forbidden        the bearer token is good, and not for this: 403
     ├── Transient            something this event depends on is away, or not allowed yet: 503, the broker asks again
     └── ClusterConflict      the object is not what was read: read, plan and apply again (never leaves a handler)
 """
@@ -63,6 +64,12 @@ class Unauthorized(Permanent):
     """The request carries no bearer token that this deployment knows."""
 
     status = 401
+
+
+class Forbidden(Permanent):
+    """The request carries a good token, of somebody who may not ask for this."""
+
+    status = 403
 
 
 class Transient(FunctionError):

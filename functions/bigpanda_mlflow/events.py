@@ -28,6 +28,9 @@ class EventType(StrEnum):
     FAILED = "ch.cern.bigpanda.service.failed"
     EXPIRED = "ch.cern.bigpanda.service.expired"
     SNAPSHOT_PUBLISHED = "ch.cern.bigpanda.snapshot.published"
+    IMAGE_PUBLISHED = "ch.cern.bigpanda.image.published"
+    ROLLOUT_COMMAND = "ch.cern.bigpanda.rollout.command"
+    ROLLOUT_PROGRESSED = "ch.cern.bigpanda.rollout.progressed"
 
 
 def _only_iso_duration(value: object) -> object:
@@ -48,8 +51,16 @@ Duration = Annotated[timedelta, BeforeValidator(_only_iso_duration), AfterValida
 ShortText = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
+RolloutName = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$", description="name of a rollout, as its record has it")]
+
+
 class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @property
+    def subject(self) -> str | None:
+        """The CloudEvent's `subject`; None where the data does not decide it."""
+        return None
 
 
 class Objective(_Data):
@@ -62,13 +73,20 @@ class Objective(_Data):
 class _TaskData(_Data):
     jeditaskid: JediTaskId
 
+    @property
+    def subject(self) -> str:
+        """The task."""
+        return str(self.jeditaskid)
+
 
 class Visualize(_TaskData):
     """Somebody wants to look at a task: its page shall exist, and its results be ingested."""
 
     owner: ShortText = Field(description="who asked, for the record")
     artifacts: tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...] = Field(
-        min_length=1, max_length=64, description="where the metrics tarballs are: URI prefixes ending in /, or files"
+        min_length=1,
+        max_length=64,
+        description="where the metrics tarballs are: URI prefixes ending in /, files, or BigPanDA's export",
     )
     lifetime: Duration = Field(description="how long the page shall stay, from the event's time; ISO 8601 duration")
     objective: Objective | None = Field(default=None, description="sorts the runs, best first")
@@ -125,7 +143,48 @@ class SnapshotPublished(_TaskData):
     digest: str
 
 
-DATA_MODELS: Final[dict[EventType, type[_TaskData]]] = {
+class ImagePublished(_Data):
+    """There is a new MLflow image: roll it out."""
+
+    image: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._:/-]{0,254}@sha256:[0-9a-f]{64}$",
+        description="the image by digest, `registry/name@sha256:…`: a tag could mean another image tomorrow",
+    )
+    version: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,62}$", description="version of the MLflow in it")
+
+
+class RolloutCommand(_Data):
+    """What an operator wants of the newest rollout."""
+
+    command: Literal["pause", "resume", "promote", "rollback", "abort"] = Field(
+        description="pause: take no step; resume: go on, also after a halt; promote: the present soak times are over; "
+        "rollback: every page back to its previous Revision; abort: stop, what is promoted stays"
+    )
+    rollout: RolloutName | None = Field(
+        default=None, description="the rollout that is meant: refused if it is not the newest; else the newest"
+    )
+
+
+class RolloutProgressed(_Data):
+    """A rollout came to another phase or cohort."""
+
+    rollout: RolloutName
+    image: str
+    version: str
+    phase: str
+    cohort: int = Field(description="1 is the first")
+    services: int = Field(description="pages of the fleet when this was last counted")
+    promoted: int
+    failed: int
+    reason: str | None
+
+    @property
+    def subject(self) -> str:
+        """The rollout."""
+        return self.rollout
+
+
+DATA_MODELS: Final[dict[EventType, type[_Data]]] = {
     EventType.VISUALIZE: Visualize,
     EventType.RESULTS: Results,
     EventType.RELEASE: Release,
@@ -133,6 +192,9 @@ DATA_MODELS: Final[dict[EventType, type[_TaskData]]] = {
     EventType.FAILED: ServiceFailed,
     EventType.EXPIRED: ServiceExpired,
     EventType.SNAPSHOT_PUBLISHED: SnapshotPublished,
+    EventType.IMAGE_PUBLISHED: ImagePublished,
+    EventType.ROLLOUT_COMMAND: RolloutCommand,
+    EventType.ROLLOUT_PROGRESSED: RolloutProgressed,
 }
 """Which data an event of a type carries. A ping's data mean nothing here."""
 
@@ -168,7 +230,7 @@ class Outcome:
     type: EventType
     id: str
     time: datetime
-    data: ServiceReady | ServiceFailed | ServiceExpired | SnapshotPublished | Results
+    data: ServiceReady | ServiceFailed | ServiceExpired | SnapshotPublished | Results | RolloutProgressed
 
 
 def json_schemas() -> dict[str, Any]:

@@ -2,7 +2,8 @@
 it.
 
 Promises: a 2xx means that the broker has the event: it has said so, or what came of the event is there to see. What is
-refused was not sent. Only those types pass that outsiders may send. With `Prefer: wait=<seconds>` (RFC 7240) the answer
+refused was not sent. Only those types pass that the token's owner may send: BigPANDA asks for tasks' pages, operators
+roll out images too. With `Prefer: wait=<seconds>` (RFC 7240) the answer
 is the outcome, if there is one in that time; otherwise 202.
 
     POST /                      an event → 202, or the outcome as a CloudEvent
@@ -21,12 +22,22 @@ from typing import Any, Final
 from flask import Request, Response
 
 from bigpanda_mlflow.answers import answer, read_body, read_headers, reply
-from bigpanda_mlflow.bearer import check_bearer
+from bigpanda_mlflow.bearer import Role, check_bearer
 from bigpanda_mlflow.cluster import FAILURE_GRACE_SECONDS
 from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.endpoint import Platform
-from bigpanda_mlflow.errors import MethodNotAllowed, NotFound
-from bigpanda_mlflow.events import Event, EventType, Outcome, ServiceExpired, ServiceFailed, ServiceReady, Visualize
+from bigpanda_mlflow.errors import Forbidden, MethodNotAllowed, NotFound
+from bigpanda_mlflow.events import (
+    Event,
+    EventType,
+    Outcome,
+    Release,
+    Results,
+    ServiceExpired,
+    ServiceFailed,
+    ServiceReady,
+    Visualize,
+)
 from bigpanda_mlflow.policy import check_request
 from bigpanda_mlflow.sink import forward
 from bigpanda_mlflow.taskstatus import TaskState, TaskStatus, read_status
@@ -36,6 +47,7 @@ from bigpanda_mlflow.wire import read_event
 log = logging.getLogger(__name__)
 
 ACCEPTED: Final = (EventType.VISUALIZE, EventType.RESULTS, EventType.RELEASE)
+OF_OPERATORS: Final = (EventType.IMAGE_PUBLISHED, EventType.ROLLOUT_COMMAND)
 MOST_SECONDS: Final = 60.0
 _AT_ONCE: Final = 128
 """Events on their way to the broker: more than gunicorn has threads, since some callers are answered sooner."""
@@ -57,46 +69,53 @@ class FrontDoor:
         platform = Platform.from_environment()
         if not platform.settings.front_tokens or platform.settings.sink is None:
             raise SystemExit("cannot start: BIGPANDA_FRONT_TOKENS and K_SINK are required here")
+        if set(platform.settings.front_tokens) & set(platform.settings.ops_tokens):
+            raise SystemExit("cannot start: a token of BIGPANDA_OPS_TOKENS is one of BIGPANDA_FRONT_TOKENS too")
         return cls(platform)
 
     def __call__(self, request: Request) -> Response:
         """Answers one request; every failure is a status and a sentence."""
         if request.method == "GET" and request.path == "/health":
             return Response(status=204)
-        response = answer(lambda: self._open(request))
+        response = answer(lambda: self._open(request), request)
         if response.status_code == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
 
     def _open(self, request: Request) -> Response:
-        check_bearer(request.headers.get("Authorization", ""), self._platform.settings.front_tokens)
+        settings = self._platform.settings
+        tokens = {Role.BIGPANDA: settings.front_tokens, Role.OPS: settings.ops_tokens}
+        role = check_bearer(request.headers.get("Authorization", ""), tokens)
         task = _TASK.fullmatch(request.path)
         if task is None and request.path != "/":
             raise NotFound("there are / and /tasks/<jeditaskid>")
         if request.method != ("POST" if task is None else "GET"):
             raise MethodNotAllowed("events come by POST to /, and /tasks/<jeditaskid> answers to GET")
-        return self._take(request) if task is None else self._tell(int(task[1]))
+        return self._take(request, role) if task is None else self._tell(int(task[1]))
 
     def _tell(self, jeditaskid: int) -> Response:
         status = _look(jeditaskid, self._platform.context)
         code = 404 if status.state is TaskState.UNKNOWN else 200
         return Response(json.dumps(status.as_json()), code, content_type="application/json")
 
-    def _take(self, request: Request) -> Response:
+    def _take(self, request: Request, role: Role) -> Response:
         settings = self._platform.settings
         body, headers = read_body(request, settings.max_event_bytes), read_headers(request)
-        event = read_event(headers, body, ACCEPTED, datetime.now(UTC))
-        if event.type is not EventType.RELEASE:
+        event = read_event(headers, body, ACCEPTED + OF_OPERATORS, datetime.now(UTC))
+        if role is not Role.OPS and event.type in OF_OPERATORS:
+            raise Forbidden("events of this type need an operator's token", "type")
+        if isinstance(event.data, Visualize | Results):
             check_request(event.data, settings)
         # Not the caller's Authorization: it opens this door, and is nobody else's business.
         passed_on = {name: headers[name] for name in headers if _PASSED_ON.fullmatch(name.lower())}
         confirmed = self._couriers.submit(forward, settings, passed_on, body)
         confirmed.add_done_callback(_note_refusal)
         seconds = read_wait(request.headers.get("Prefer", ""))
-        looking = 0.0 if event.type is EventType.RESULTS else seconds
+        looking = seconds if isinstance(event.data, Visualize | Release) else 0.0
         outcome = wait_for_outcome(confirmed, self._make_look(event, confirmed), looking)
         response = Response(status=202) if outcome is None else reply(outcome)
-        response.headers["Location"] = f"/tasks/{event.data.jeditaskid}"
+        if event.type in ACCEPTED:
+            response.headers["Location"] = f"/tasks/{event.data.jeditaskid}"
         if seconds:
             response.headers["Preference-Applied"] = f"wait={seconds:.0f}"
         return response

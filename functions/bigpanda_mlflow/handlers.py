@@ -179,7 +179,7 @@ def _apply_visualize(event: Event[Visualize], context: Context) -> str | None:
     # After a write the plan is made once more: a tombstone that was set meanwhile must win over what was written.
     for _ in range(3):
         found = context.read(event.data.jeditaskid)
-        match plan_visualize(event, found, context.settings, context.now()):
+        match plan_visualize(event, found, context.settings_of_new_tasks, context.now()):
             case Keep():
                 return None
             case Create(service):

@@ -22,6 +22,9 @@ OBJECTIVE: Final = f"{PREFIX}/objective"
 MAX_POINTS: Final = f"{PREFIX}/max-points"
 """Annotation: how many points the newest event says the task was to evaluate; absent where it does not."""
 
+ROLLOUT: Final = f"{PREFIX}/rollout"
+"""Annotation: a JSON object, where this Service stands in which rollout (rollout_state.ServiceState)."""
+
 VISIBILITY: Final = "networking.knative.dev/visibility"
 MIN_SCALE: Final = "autoscaling.knative.dev/min-scale"
 MAX_SCALE: Final = "autoscaling.knative.dev/max-scale"
@@ -30,3 +33,8 @@ WINDOW: Final = "autoscaling.knative.dev/window"
 
 TOMBSTONES: Final = "bigpanda-mlflow-tombstones"
 """Name of the one ConfigMap that remembers ended tasks."""
+
+ROLLOUTS: Final = "bigpanda-mlflow-rollouts"
+"""Name of the one ConfigMap with the records of the last rollouts, and of the Lease of whoever takes their steps."""
+REVISION_OF: Final = "serving.knative.dev/service"
+"""Knative's label on a Revision: its Service."""

@@ -1,20 +1,17 @@
 """What a deployment lets an event ask for: which URIs it may point at, and for how long a page may stay.
 
-Whoever may send an event decides what this deployment's credentials read, so a URI counts only when it is spelled in
-one way and lies under a store that the deployment lists.
-
-Promises: an accepted URI starts with a listed store at a whole path segment, and has no user, query, fragment, escape
-or dot segment by which it could mean another place to another reader.
+Whoever may send an event decides what this deployment's credentials read, so a URI counts only when it has one meaning
+and lies under a store that the deployment lists (`mlflow_on_demand.allowed`). To which addresses a host's name may lead
+is looked at where it is connected to (`mlflow_on_demand.reach`).
 """
 
-import re
 from collections.abc import Sequence
 
 from bigpanda_mlflow.errors import Permanent
 from bigpanda_mlflow.events import Results, Visualize
 from bigpanda_mlflow.settings import Settings
-
-_SHAPE = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._:-]*/[A-Za-z0-9._~!$&'()*+,;=:/-]*", re.ASCII)
+from mlflow_on_demand.allowed import lies_under, read_place, read_store
+from mlflow_on_demand.errors import StoreUriError
 
 
 def check_request(data: Visualize | Results, settings: Settings) -> None:
@@ -33,14 +30,10 @@ def check_artifacts(uris: Sequence[str], stores: Sequence[str]) -> None:
 
 
 def _objection(uri: str, stores: Sequence[str]) -> str | None:
-    if not _SHAPE.fullmatch(uri):
-        return "is not a plain URI of the form scheme://host/path (no user, query, fragment or % escapes)"
-    if any(segment in {".", ".."} for segment in uri.split("/")):
-        return "has a . or .. segment"
-    if not any(_lies_under(uri, store) for store in stores):
+    try:
+        place = read_place(uri)
+    except StoreUriError as error:
+        return str(error)
+    if not any(lies_under(place, read_store(store)) for store in stores):
         return "is outside the stores that this deployment reads"
     return None
-
-
-def _lies_under(uri: str, store: str) -> bool:
-    return uri.startswith(store if store.endswith("/") else f"{store}/")

@@ -24,6 +24,7 @@ RESOURCES = {
     "requests": {"cpu": "10m", "memory": "192Mi"},  # small, as an awake page hardly works: many fit on a node
     "limits": {"memory": "768Mi"},  # no CPU limit: a wake is one burst of CPU, and a throttled wake is a slow page
 }
+CREDENTIALS_PATH = "/etc/bigpanda/credentials"
 REQUEST_SECONDS = 300
 """Knative's default and, without a first byte, also its effective maximum."""
 
@@ -93,6 +94,11 @@ def _make_pod(jeditaskid: int, settings: Settings) -> Resource:
         snapshot_store=settings.snapshot_store,
         public_url=page_url(settings.page_url, jeditaskid),
     )
+    mounts: list[Resource] = [{"name": "scratch", "mountPath": "/tmp"}]  # noqa: S108 (a path in the container)
+    volumes: list[Resource] = [{"name": "scratch", "emptyDir": {}}]
+    if settings.page_files is not None:
+        mounts.append({"name": "credentials", "mountPath": CREDENTIALS_PATH, "readOnly": True})
+        volumes.append({"name": "credentials", "secret": {"secretName": settings.page_files}})
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,  # a variable per Service of the namespace: cold starts would grow with the fleet
@@ -115,8 +121,8 @@ def _make_pod(jeditaskid: int, settings: Settings) -> Resource:
                     "runAsNonRoot": True,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
-                "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 (a path in the container)
+                "volumeMounts": mounts,
             }
         ],
-        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "volumes": volumes,
     }

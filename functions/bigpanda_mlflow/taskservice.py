@@ -11,6 +11,7 @@ from typing import Any
 from bigpanda_mlflow import labels
 from bigpanda_mlflow.events import EventKey, Objective
 from bigpanda_mlflow.names import jeditaskid_of
+from bigpanda_mlflow.rollout_state import read_state
 from bigpanda_mlflow.times import parse_time
 
 _BEFORE_ALL = EventKey(datetime.min.replace(tzinfo=UTC), "")
@@ -65,9 +66,13 @@ def read_service(service: dict[str, Any]) -> TaskService | None:
 def read_readiness(service: dict[str, Any]) -> Readiness:
     """Unknown while the status is older than the spec.
 
-    The reason is the Configuration's where it has one: Ready itself only says that no Revision is ready.
+    The reason is the Configuration's where it has one: Ready itself only says that no Revision is ready. While a
+    rollout tries a candidate, all conditions speak of that, and the page is served by its current Revision, as before.
     """
     status = service.get("status", {})
+    rollout = read_state(service["metadata"].get("annotations", {}).get(labels.ROLLOUT))
+    if rollout is not None and not rollout.phase.is_settled and status.get("traffic"):
+        return Readiness("True", "")
     if status.get("observedGeneration") == service["metadata"].get("generation"):
         conditions = {condition.get("type"): condition for condition in status.get("conditions", [])}
         if ready := conditions.get("Ready"):

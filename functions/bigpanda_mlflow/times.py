@@ -8,6 +8,11 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def format_micro_time(moment: datetime) -> str:
+    """As Kubernetes' MicroTime demands, always with six digits of a second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
 def parse_time(text: str) -> datetime:
     """The inverse of `format_time`; also takes other offsets. Raises ValueError for anything else, and for naive
     times.

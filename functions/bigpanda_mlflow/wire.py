@@ -7,7 +7,7 @@ out: it would fill in a missing `id` and `time`, and an event without its time c
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cloudevents.conversion import to_binary
 from cloudevents.exceptions import GenericException
@@ -22,6 +22,7 @@ from bigpanda_mlflow.times import format_time, parse_time
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """An event from further ahead would outrank every honest one until its time comes."""
 MAX_ATTRIBUTE: Final = 256
+DataT = TypeVar("DataT", bound=BaseModel)
 _REQUIRED: Final = ("specversion", "id", "source", "type", "time")
 _STRUCTURED: Final = "application/cloudevents+json"
 
@@ -36,7 +37,7 @@ def read_event(headers: Mapping[str, str], body: bytes, accepted: tuple[EventTyp
     if kind is EventType.PING:
         return Event(key, kind, None)
     checked = _check(DATA_MODELS[kind], data)
-    _check_subject(attributes.get("subject"), checked.model_dump()["jeditaskid"])
+    _check_subject(attributes.get("subject"), checked.subject)
     return Event(key, kind, checked)
 
 
@@ -46,7 +47,7 @@ def write_outcome(outcome: Outcome) -> tuple[dict[str, str], bytes]:
         "id": outcome.id,
         "source": SOURCE,
         "type": outcome.type.value,
-        "subject": str(outcome.data.jeditaskid),
+        "subject": outcome.data.subject,
         "time": format_time(outcome.time),
         "datacontenttype": "application/json",
     }
@@ -96,7 +97,7 @@ def _read_time(text: str, now: datetime) -> datetime:
 _OBJECT: Final[TypeAdapter[dict[str, Any]]] = TypeAdapter(dict[str, Any])
 
 
-def _check(model: type[BaseModel], data: object) -> BaseModel:
+def _check(model: type[DataT], data: object) -> DataT:
     if isinstance(data, bytes | str):
         data = _json_object(data if isinstance(data, bytes) else data.encode())
     try:
@@ -108,6 +109,6 @@ def _check(model: type[BaseModel], data: object) -> BaseModel:
         raise Permanent(problem["msg"], f"data{path}") from None
 
 
-def _check_subject(subject: str | None, jeditaskid: int) -> None:
-    if subject is not None and subject != str(jeditaskid):
+def _check_subject(subject: str | None, expected: str | None) -> None:
+    if None not in (subject, expected) and subject != expected:
         raise Permanent("is not the jeditaskid of the data", "subject")

@@ -21,8 +21,8 @@ from mlflow_on_demand.negotiation import IDENTITY
 from mlflow_on_demand.ui_pack import PACK, UiFile, UiPack, open_pack, tag_of, write_index
 from mlflow_on_demand.ui_page import PAGE, make_page
 
-# Compressed by their own formats; and what only a debugger asks for.
-_LEFT_ALONE = frozenset({".gif", ".jpeg", ".jpg", ".map", ".png", ".webp", ".woff", ".woff2"})
+# Compressed by their own formats; and what only a debugger, or a lawyer, asks for.
+_LEFT_ALONE = frozenset({".gif", ".jpeg", ".jpg", ".map", ".png", ".txt", ".webp", ".woff", ".woff2"})
 _GZIP = 31  # zlib's name for its window of 32 KiB in gzip's wrapping, which then holds no time and no name
 
 

@@ -22,6 +22,7 @@ from mlflow_on_demand.readonly import CONSTANTS, Verdict, is_graphql_read, judge
 from mlflow_on_demand.request_key import make_key
 from mlflow_on_demand.served import seeing
 from mlflow_on_demand.stage import Progress, Stage, Status
+from mlflow_on_demand.ui_replies import EVERY_ANSWER
 
 # Knative cuts a request off at 300 s; a wake that takes longer than this will not end well either.
 _PATIENCE = 120.0
@@ -53,9 +54,7 @@ class HostDoor:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(scope=message)
-                answer["X-Content-Type-Options"] = "nosniff"
-                answer["X-Frame-Options"] = "SAMEORIGIN"
-                answer["Referrer-Policy"] = "same-origin"
+                answer.update(EVERY_ANSWER)
                 if scope["path"].startswith(_ARTIFACT_PATHS) or "/artifacts/files" in scope["path"]:
                     answer["Content-Security-Policy"] = _HARMLESS
             await send(message)

@@ -2,8 +2,8 @@
 
 MLflow's migrations write constraints and indexes in the order of sets of objects, which differs from one process to the
 next; a snapshot is to be the same bytes for the same tarballs, so the schema is rebuilt in the order of its names. The
-process of its own spares whoever ingests the memory of an imported MLflow. An environment that is
-installed for ingests prepares the database once for all of them.
+process of its own spares whoever ingests the memory of an imported MLflow; `prepare_environment` keeps the database for
+all of them.
 """
 
 import os

@@ -4,11 +4,16 @@
     ├── SettingsError              a setting of the environment is missing or senseless
     ├── StoreError                 a store did not do what was asked
     │   ├── StoreUriError          no backend answers to this URI
+    │   ├── AddressRefused         the host's address is private, and not listed as such
     │   ├── StoreUnavailable       passing: network, timeouts, 5xx (transient)
+    │   ├── ObjectChanged          replaced while it was read (transient)
+    │   ├── TransferDamaged        what came has not the checksum that the store tells (transient)
     │   ├── AccessDenied           the credentials do not allow it
+    │   ├── RangeBehindEnd         a range begins behind the object's end
     │   ├── ObjectMissing          nothing is stored under that key, or the bucket does not exist
     │   └── PreconditionFailed     somebody else wrote first
     ├── TarballError               a metrics tarball cannot be used; its reason goes into the manifest
+    │   └── TarballDamaged         bytes are missing or wrong, here or on the way
     └── SnapshotError              a published snapshot cannot be used
         ├── ManifestError          the manifest is no JSON, or of a version that this image does not know
         ├── ChecksumMismatch       an object is not what the manifest says
@@ -38,14 +43,34 @@ class StoreUriError(StoreError):
     """The URI has a scheme that no backend serves, or lacks a part."""
 
 
+class AddressRefused(StoreError):
+    """A host, or one that a redirect leads to, has an address that this deployment does not ask."""
+
+
 class StoreUnavailable(StoreError):
     """The store does not answer for now; asking again later may help."""
 
     transient: ClassVar[bool] = True
 
 
+class ObjectChanged(StoreError):
+    """An object was replaced while it was read: reading it anew gives the new one."""
+
+    transient: ClassVar[bool] = True
+
+
+class TransferDamaged(StoreError):
+    """The bytes that came are not those of which the store tells the checksum."""
+
+    transient: ClassVar[bool] = True
+
+
 class AccessDenied(StoreError):
     """The store knows us and says no, or does not know us."""
+
+
+class RangeBehindEnd(StoreError):
+    """The object ends before the bytes that were asked for."""
 
 
 class ObjectMissing(StoreError):
@@ -58,6 +83,10 @@ class PreconditionFailed(StoreError):
 
 class TarballError(OnDemandError):
     """One metrics tarball cannot be used; the message is its reason in plain words."""
+
+
+class TarballDamaged(TarballError):
+    """Bytes of it are missing or wrong: it was written, or came, damaged."""
 
 
 class SnapshotError(OnDemandError):

@@ -34,18 +34,17 @@ from mlflow_on_demand.snapshot import (
     Manifest,
     Objective,
     ObjectRef,
-    Source,
     find_manifest,
+    lacks_objects,
     open_snapshot_store,
     publish_manifest,
     publish_object,
     refer,
 )
 from mlflow_on_demand.snapshot_build import Built, SnapshotBuild
-from mlflow_on_demand.store import Store, StoredObject
-from mlflow_on_demand.stores import open_store, split_uri
+from mlflow_on_demand.sources import Tarball, find_tarballs, read_each
+from mlflow_on_demand.store import Store
 from mlflow_on_demand.summary import make_summary
-from mlflow_on_demand.tarballs import TarballName, parse_tarball_name
 from mlflow_on_demand.unpack import Limits
 
 _log = logging.getLogger(__name__)
@@ -56,8 +55,9 @@ _TOLD_EVERY = 500
 
 @dataclass(frozen=True)
 class IngestRequest:
-    """What to ingest: `artifacts` are URI prefixes, or single files ending in .tgz; `snapshot_store` is the URI prefix
-    that the server gets as BIGPANDA_SNAPSHOT_STORE; scratch files go below `work_dir` (default: TMPDIR).
+    """What to ingest: `artifacts` are URI prefixes, single files ending in .tgz, or BigPanDA's export of the task;
+    `snapshot_store` is the URI prefix that the server gets as BIGPANDA_SNAPSHOT_STORE; scratch files go below
+    `work_dir` (default: TMPDIR).
     """
 
     jeditaskid: int
@@ -76,22 +76,6 @@ class IngestResult:
     manifest: Manifest
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Tarball:
-    """One tarball to read, and where it lies; the order is that of ingest."""
-
-    name: TarballName
-    uri: str
-    key: str = field(compare=False)
-    store: Store = field(compare=False)
-    found: StoredObject = field(compare=False)
-
-    @property
-    def source(self) -> Source:
-        """What the manifest says of it."""
-        return Source(self.name.name, self.uri, self.found.size, self.found.etag)
-
-
 def ingest_task(request: IngestRequest) -> IngestResult:
     """Make the snapshot of a task what its tarballs say.
 
@@ -108,34 +92,20 @@ def ingest_task(request: IngestRequest) -> IngestResult:
     raise PreconditionFailed(f"other ingests of task {request.jeditaskid} kept publishing")
 
 
-def find_tarballs(jeditaskid: int, artifacts: tuple[str, ...]) -> tuple[Tarball, ...]:
-    """The task's metrics tarballs under these URI prefixes (or single files ending in .tgz), in the order of ingest."""
-    found = {tarball.uri: tarball for uri in artifacts for tarball in _tarballs_at(uri, jeditaskid)}
-    return tuple(sorted(found.values()))
-
-
-def _tarballs_at(uri: str, jeditaskid: int) -> Iterator[Tarball]:
-    prefix, key = split_uri(uri)
-    single = uri.endswith(".tgz")
-    store = open_store(prefix if single else uri)
-    for entry in [store.stat(key)] if single else store.list():
-        name = parse_tarball_name(entry.key.rpartition("/")[2], jeditaskid)
-        if name is not None:
-            yield Tarball(name, f"{store.uri}/{entry.key}", entry.key, store, entry)
-
-
 def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     present, etag = _present(target)
     tarballs = find_tarballs(request.jeditaskid, request.artifacts)
     sources = tuple(tarball.source for tarball in tarballs)
     facts = {"jeditaskid": request.jeditaskid, "tarballs": len(tarballs)}
-    if present is not None and (present.sources, present.objective) == (sources, request.objective):
+    same = present is not None and (present.sources, present.objective) == (sources, request.objective)
+    if present is not None and same and not lacks_objects(target, present):
         _log.info("nothing new to ingest", extra=facts)
         return IngestResult(changed=False, manifest=present)
     _log.info("ingest begins", extra=facts)
-    manifest = _add_layer(request, target, present, tarballs) if present is not None else None
+    # The same once more: something that it names is gone, so all is made anew.
+    manifest = _add_layer(request, target, present, tarballs) if present is not None and not same else None
     if manifest is None:
-        told = tarballs if present else tell_reading(target, tarballs)
+        told = iter(tarballs) if present else tell_reading(target, tarballs)
         manifest = _publish_anew(request, target, tarballs, told)
     publish_manifest(target, manifest, etag)
     if present is None:
@@ -155,12 +125,12 @@ def _add_layer(
     try:
         known = _read_index(target, present.index)
         with _building(request, known) as build:
-            built = _read(build, [one for one in tarballs if one.source in new], request.objective)
+            built = _read(build, [one for one in tarballs if one.source in new], iter(()), request.objective)
             index = join_index(request.objective, known, built.index)
             best = index.best[0].run if index.best else None
             layer = Layer(
-                database=_publish(target, built.database, ".db.gz"),
-                bundle=_publish(target, built.bundle, ".zip") if built.has_artifacts else None,
+                database=_publish(target, built.database, ".db.gz", present),
+                bundle=_publish(target, built.bundle, ".zip", present) if built.has_artifacts else None,
                 tarballs=len(new),
             )
             joined = join_manifest(present, built.manifest, sources, best)
@@ -178,11 +148,11 @@ def _read_index(target: Store, ref: ObjectRef) -> Index:
 
 
 def _publish_anew(
-    request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], told: Iterable[Tarball]
+    request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], told: Iterator[object]
 ) -> Manifest:
-    """Publish the objects of a whole snapshot; `told` are the tarballs, and tells how many were read meanwhile."""
+    """Publish the objects of a whole snapshot; `told` is advanced with each tarball, and tells how many were read."""
     with _building(request, NOTHING) as build:
-        built = _read(build, told, request.objective)
+        built = _read(build, tarballs, told, request.objective)
         manifest = replace(
             built.manifest,
             database=_publish(target, built.database, ".db.gz"),
@@ -202,12 +172,14 @@ def _building(request: IngestRequest, known: Index) -> Iterator[SnapshotBuild]:
             build.close()
 
 
-def _read(build: SnapshotBuild, tarballs: Iterable[Tarball], objective: Objective | None) -> Built:
-    for count, tarball in enumerate(tarballs, start=1):
-        with tarball.store.open(tarball.key) as stream:
+def _read(
+    build: SnapshotBuild, tarballs: Iterable[Tarball], told: Iterator[object], objective: Objective | None
+) -> Built:
+    with contextlib.closing(read_each(tarballs, told)) as each:
+        for count, (tarball, stream) in enumerate(each, start=1):
             build.add_tarball(tarball.name, stream)
-        if count % _TOLD_EVERY == 0:
-            _log.info("tarballs read", extra={"read": count})
+            if count % _TOLD_EVERY == 0:
+                _log.info("tarballs read", extra={"read": count})
     return build.finish(objective)
 
 
@@ -223,9 +195,9 @@ def _finish(target: Store, manifest: Manifest, index: Index, scratch: Path) -> M
     )
 
 
-def _publish(target: Store, path: Path, suffix: str) -> ObjectRef:
+def _publish(target: Store, path: Path, suffix: str, present: Manifest | None = None) -> ObjectRef:
     ref = refer(path, suffix)
-    publish_object(target, ref, path)
+    publish_object(target, ref, path, present)
     return ref
 
 

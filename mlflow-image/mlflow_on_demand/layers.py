@@ -95,7 +95,7 @@ def join_manifest(present: Manifest, layer: Manifest, sources: tuple[Source, ...
     return replace(
         present,
         sources=sources,
-        lost=_in_order(present.jeditaskid, (*present.lost, *layer.lost)),
+        lost=in_order(present.jeditaskid, (*present.lost, *layer.lost)),
         missing_serials=missing_serials(name.serial for name in names),
         experiments=_join_experiments(present.experiments, layer.experiments),
         runs=present.runs + layer.runs,
@@ -114,7 +114,8 @@ def make_digest(manifest: Manifest, checksum: str) -> str:
     return hashlib.sha256(repr((*said, manifest.lost, checksum)).encode()).hexdigest()
 
 
-def _in_order(jeditaskid: int, lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
+def in_order(jeditaskid: int, lost: tuple[Lost, ...]) -> tuple[Lost, ...]:
+    """By the order of their tarballs, in whichever these were read."""
     names = {one.name: parse_tarball_name(one.name, jeditaskid) or TarballName("", 0, one.name) for one in lost}
     return tuple(sorted(lost, key=lambda one: names[one.name]))
 

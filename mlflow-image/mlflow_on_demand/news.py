@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+from mlflow_on_demand.allowed import export_task
 from mlflow_on_demand.errors import ManifestError, ObjectMissing
-from mlflow_on_demand.ingest import find_tarballs
 from mlflow_on_demand.mlflow_facts import schema_revision
 from mlflow_on_demand.snapshot import MANIFEST, Manifest, Source, open_snapshot_store, parse_manifest
+from mlflow_on_demand.sources import find_tarballs
 from mlflow_on_demand.store import Store
 
 
@@ -18,14 +19,16 @@ def find_news(
     """The tarballs that are new, or other than when they were read or lost (by size or etag), in the order of ingest.
 
     `is_finished` is asked first, with what is published for this image's MLflow and when it was, in seconds since 1970
-    (None, 0: nothing that can be read): where it says yes, no listing is asked for. StoreError where a store does not
-    do its part.
+    (None, 0: nothing that can be read): where it says yes, no listing is asked for. BigPanDA's export has none, and is
+    not read every few minutes to make one: what is new in it is told by an event. StoreError where a store does not do
+    its part.
     """
     manifest, published = _read_published(open_snapshot_store(snapshot_store, jeditaskid, schema_revision()))
     if is_finished(manifest, published):
         return ()
     known = frozenset(manifest.sources) if manifest else frozenset()
-    present = (tarball.source for tarball in find_tarballs(jeditaskid, artifacts))
+    listed = tuple(uri for uri in artifacts if export_task(uri) is None)
+    present = (tarball.source for tarball in find_tarballs(jeditaskid, listed))
     return tuple(source for source in present if source not in known)
 
 

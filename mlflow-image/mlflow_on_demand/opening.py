@@ -5,6 +5,7 @@ while requests are under way, and MLflow knows nothing of it.
 """
 
 import itertools
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,20 @@ from mlflow_on_demand.store import Store
 _numbers = itertools.count(1)
 
 
-def open_snapshot(store: Store, manifest: Manifest, scratch: Path, flask_app: Future[Any]) -> Served:
+def open_snapshot(
+    store: Store,
+    manifest: Manifest,
+    scratch: Path,
+    flask_app: Future[Any],
+    on_downloaded: Callable[[], None] = lambda: None,
+) -> Served:
     """Download a snapshot's database into `scratch`, and have MLflow, once it is there, read from it.
 
     OnDemandError when either does not work; then nothing of it is left, and what was served before still is.
     """
     database = scratch / f"snapshot-{next(_numbers)}.db"
     download_database(store, manifest, database)
+    on_downloaded()
     served = Served(database, open_bundle(store, manifest))
     app = flask_app.result()
     with seeing(served):

@@ -25,7 +25,6 @@ import hashlib
 import io
 import logging
 import mimetypes
-import re
 import tempfile
 import time
 from collections import OrderedDict
@@ -40,6 +39,7 @@ from mlflow_on_demand.mlflow_facts import mlflow_version, ui_dir
 from mlflow_on_demand.store import Store
 from mlflow_on_demand.stores import open_store
 from mlflow_on_demand.ui_pack import UiPack, open_pack
+from mlflow_on_demand.ui_replies import is_hashed
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +51,6 @@ LOOK_EVERY = 5.0
 
 _MAX_PACKS = 12
 _COMPRESSED = ".gz"
-_NAME = re.compile(r"(?:[\w-]+/)*[\w.~@-]+\.[0-9a-f]{8,}\.[\w.]+", re.ASCII)
-_MAX_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,6 @@ class OtherFile:
     def plain(self) -> bytes:
         """The bytes as MLflow brings them."""
         return gzip.decompress(self.content) if self.is_gzip else self.content
-
-
-def is_hashed(name: str) -> bool:
-    """Whether a path below `/static-files/` can be that of a file whose name holds the hash of its content."""
-    return len(name) <= _MAX_NAME and not name.endswith(_COMPRESSED) and _NAME.fullmatch(name) is not None
 
 
 def open_ui_store(snapshot_store: str) -> Store:

@@ -185,15 +185,31 @@ def refer(path: Path, suffix: str) -> ObjectRef:
     return ObjectRef(f"{digest.hexdigest()}{suffix}", path.stat().st_size, digest.hexdigest())
 
 
-def publish_object(store: Store, ref: ObjectRef, path: Path) -> None:
-    """Upload an object unless the store has it already; its name is its digest, so two may do so at once."""
+def object_names(manifest: Manifest) -> frozenset[str]:
+    """The keys of all objects that a manifest names."""
+    layers = (ref for layer in manifest.layers for ref in (layer.database, layer.bundle))
+    refs = (manifest.database, manifest.bundle, manifest.summary, manifest.index, *layers)
+    return frozenset(ref.name for ref in refs if ref is not None)
+
+
+def lacks_objects(store: Store, manifest: Manifest) -> bool:
+    """Whether anything that a manifest names is not there: somebody removed it, for ingest publishes objects first."""
     try:
-        if store.stat(ref.name).size == ref.size:
-            return
+        for name in sorted(object_names(manifest)):
+            store.stat(name)
     except ObjectMissing:
-        pass
-    with path.open("rb") as file:
-        store.write(ref.name, file)
+        return True
+    return False
+
+
+def publish_object(store: Store, ref: ObjectRef, path: Path, present: Manifest | None = None) -> None:
+    """Upload an object unless the `present` manifest names it; its name is its digest, so two may do so at once.
+
+    One that is there but named by nobody is written again: as old as it is, it might just be collected (`retention`).
+    """
+    if present is None or ref.name not in object_names(present):
+        with path.open("rb") as file:
+            store.write(ref.name, file)
 
 
 def publish_manifest(store: Store, manifest: Manifest, replaces: str | None) -> StoredObject:

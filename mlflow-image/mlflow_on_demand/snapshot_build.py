@@ -18,7 +18,7 @@ from mlflow_on_demand.database import ModelRow, RunRow, SnapshotDatabase
 from mlflow_on_demand.errors import TarballError
 from mlflow_on_demand.filestore import RunMeta
 from mlflow_on_demand.intake import Intake, ModelTaken, RunTaken, TarballTaken
-from mlflow_on_demand.layers import NOTHING, Index, NoLayer, add_checksum
+from mlflow_on_demand.layers import NOTHING, Index, NoLayer, add_checksum, in_order
 from mlflow_on_demand.lineage import ModelMeta
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
 from mlflow_on_demand.segments import Segments
@@ -115,7 +115,7 @@ class SnapshotBuild:
             bundle=nothing,
             summary=nothing,
             sources=(),
-            lost=tuple(self._lost),
+            lost=in_order(self._jeditaskid, tuple(self._lost)),
             missing_serials=missing_serials(self._serials),
             experiments=experiments,
             runs=_whole(runs),

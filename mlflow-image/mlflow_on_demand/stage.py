@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from threading import Lock
 
@@ -64,7 +64,15 @@ class Progress:
 
     def set(self, status: Status) -> None:
         """Say what holds from now on, and wake whoever waits for a change."""
+        self._change(lambda _: status)
+
+    def explain(self, reason: str) -> None:
+        """Say why what holds still holds, unless it is READY."""
+        self._change(lambda held: held if held.stage is Stage.READY else replace(held, reason=reason))
+
+    def _change(self, make: Callable[[Status], Status]) -> None:
         with self._lock:
+            status = make(self._status)
             if status == self._status:
                 return
             self._status = status

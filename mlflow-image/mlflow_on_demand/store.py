@@ -9,17 +9,32 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from mlflow_on_demand.errors import StoreError
+
 CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What a store tells of an object: bytes, mtime in whole seconds since 1970, an etag that changes with it."""
+    """What a store tells of an object: bytes, mtime in whole seconds since 1970, an etag that changes with it.
+
+    `checksum` is that of its bytes, by the name of its algorithm and in hex (`md5:…`, `adler32:…`, `sha256:…`), where
+    the store has one. A list leaves it out (None) where it would cost one more request for each object.
+    """
 
     key: str
     size: int
     mtime: int
     etag: str
+    checksum: str | None = None
+
+
+def parts_of(key: str) -> tuple[str, ...]:
+    """A key taken apart; StoreError for what could lead out of its store, or is no name of a file."""
+    parts = tuple(key.split("/"))
+    if not all(parts) or ".." in parts or "." in parts or "\0" in key:
+        raise StoreError(f"'{key}' is no key")
+    return parts
 
 
 class Store(Protocol):
@@ -39,7 +54,11 @@ class Store(Protocol):
         """`length` bytes from `start` on (to the end if None; fewer if the object ends before)."""
 
     def open(self, key: str) -> AbstractContextManager[BinaryIO]:
-        """The whole object as a stream, read once from its beginning, without holding it in memory."""
+        """The whole object as a stream, read once from its beginning, without holding it in memory.
+
+        What broke off is gone on with behind the last byte that came: ObjectChanged if it is no longer the same object,
+        and TransferDamaged at its end if the bytes do not have the checksum that the store tells of them.
+        """
 
     def write(self, key: str, source: BinaryIO) -> StoredObject:
         """Store what `source` yields to its end, replacing what was there; readers see the old or the new, whole."""

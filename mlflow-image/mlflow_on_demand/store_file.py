@@ -10,13 +10,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from mlflow_on_demand.errors import AccessDenied, ObjectMissing, PreconditionFailed, StoreError, StoreUnavailable
-from mlflow_on_demand.store import CHUNK, StoredObject
+from mlflow_on_demand.errors import AccessDenied, ObjectMissing, PreconditionFailed, StoreUnavailable
+from mlflow_on_demand.store import CHUNK, StoredObject, parts_of
 
 _UNFINISHED = ".unfinished-"
 
@@ -55,7 +55,8 @@ class FileStore:
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See Store."""
         with _translated(key), self._path(key).open("rb") as file:
-            file.seek(start)
+            if start:
+                file.seek(start)
             return file.read(-1 if length is None else length)
 
     @contextmanager
@@ -100,11 +101,20 @@ class FileStore:
         with _translated(key):
             self._path(key).unlink(missing_ok=True)
 
+    def list_unfinished(self) -> Iterator[StoredObject]:
+        """See KeepsUnfinished."""
+        with _translated(""):
+            files = sorted(path for path in self._root.rglob(f"{_UNFINISHED}*") if path.is_file())
+        for path in files:
+            with suppress(FileNotFoundError):  # finished while we looked
+                yield _facts(path.relative_to(self._root).as_posix(), path)
+
+    def discard_unfinished(self, write: StoredObject) -> None:
+        """See KeepsUnfinished."""
+        self.delete(write.key)
+
     def _path(self, key: str) -> Path:
-        parts = key.split("/")
-        if not all(parts) or ".." in parts or "." in parts or "\0" in key:
-            raise StoreError(f"'{key}' is no key")
-        return self._root.joinpath(*parts)
+        return self._root.joinpath(*parts_of(key))
 
 
 def _facts(key: str, path: Path) -> StoredObject:

@@ -1,28 +1,42 @@
 """A store in an S3 bucket, through boto3, the only module that imports it (`store_s3_light` reads without it at first).
 
 Credentials, endpoint and region come from boto3's own variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
-AWS_ENDPOINT_URL_S3, AWS_REGION). Addresses are path-style, and checksums that are no part of the old protocol stay off:
-Ceph, MinIO and rclone answer too.
+AWS_ENDPOINT_URL_S3, AWS_REGION); keys in a file are read anew for each request (`s3_keys`). Addresses are path-style,
+and checksums that are no part of the old protocol stay off: Ceph, MinIO and rclone answer too.
 """
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO
 
 import boto3
+import botocore.session
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
+from botocore.credentials import CredentialProvider, Credentials, ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from urllib3.exceptions import HTTPError
 
-from mlflow_on_demand.errors import AccessDenied, ObjectMissing, PreconditionFailed, StoreError, StoreUnavailable
+from mlflow_on_demand.errors import (
+    AccessDenied,
+    ObjectMissing,
+    PreconditionFailed,
+    RangeBehindEnd,
+    StoreError,
+    StoreUnavailable,
+)
+from mlflow_on_demand.http_facts import etag_checksum, parse_content_range
+from mlflow_on_demand.s3_keys import KEYS_FILE, find_keys, tell_refusal
 from mlflow_on_demand.store import StoredObject
+from mlflow_on_demand.transfer import Part, open_object, read_object
 
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
-_DENIED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "Forbidden"}
+_DENIED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 _LOST_RACE = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict"}
-
 # One part at a time: memory stays at one part, whatever the object's size.
 _ONE_PART_AT_A_TIME = TransferConfig(multipart_threshold=16 * 2**20, multipart_chunksize=16 * 2**20, use_threads=False)
 
@@ -54,30 +68,36 @@ class S3Store:
         """See Store."""
         with _translated(key):
             head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
-        return _facts(key, head, head["ContentLength"])
+        return replace(_facts(key, head, head["ContentLength"]), checksum=_checksum(head))
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See Store."""
-        if length == 0:
-            return b""
-        last = "" if length is None else str(start + length - 1)
-        try:
-            with _translated(key):
-                answer = self._client.get_object(
-                    Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes={start}-{last}"
-                )
-                with closing(answer["Body"]) as body:
-                    return bytes(body.read())
-        except _RangeBehindEndError:
-            return b""
+        return read_object(key, partial(self.fetch, key), start, length)
 
-    @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         """See Store."""
+        return open_object(key, partial(self.fetch, key))
+
+    def fetch(self, key: str, start: int, length: int | None, etag: str | None) -> Part:
+        """One answer; see `transfer.Fetch`."""
+        is_part = start > 0 or length is not None
+        last = "" if length is None else str(start + length - 1)
+        more = {"Range": f"bytes={start}-{last}"} if is_part else {}
+        more |= {"IfMatch": f'"{etag}"'} if etag is not None else {}
         with _translated(key):
-            body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
-            with closing(body):
-                yield body
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key, **more)
+        body = ExitStack()
+        # As a context, the body is urllib3's own answer: that one gives bytes as soon as they come.
+        raw = body.enter_context(answer["Body"])
+
+        def read(size: int) -> bytes:
+            try:
+                return bytes(raw.read1(size))
+            except (HTTPError, OSError) as error:
+                raise StoreUnavailable(f"the S3 store broke off ({type(error).__name__})") from None
+
+        begins, size = parse_content_range(answer.get("ContentRange")) or (0, int(answer["ContentLength"]))
+        return Part(read, body.close, begins, size, answer["ETag"].strip('"'), _checksum(answer))
 
     def write(self, key: str, source: BinaryIO) -> StoredObject:
         """See Store."""
@@ -89,7 +109,10 @@ class S3Store:
         """See Store."""
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
         with _translated(key):
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=BytesIO(content), **condition)
+            try:
+                self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=BytesIO(content), **condition)
+            except self._client.exceptions.NoSuchKey:  # S3's word for an `If-Match` where nothing is
+                raise PreconditionFailed(f"somebody else removed '{key}'") from None
         return self.stat(key)
 
     def delete(self, key: str) -> None:
@@ -97,9 +120,19 @@ class S3Store:
         with _translated(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
+    def list_unfinished(self) -> Iterator[StoredObject]:
+        """See KeepsUnfinished; the etag is the upload's id, its size is not told."""
+        pages = self._client.get_paginator("list_multipart_uploads")
+        with _translated(""):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
+                for upload in page.get("Uploads", []):
+                    key = upload["Key"].removeprefix(self._prefix)
+                    yield StoredObject(key, 0, int(upload["Initiated"].timestamp()), upload["UploadId"])
 
-class _RangeBehindEndError(StoreError):
-    """A range begins at or behind the object's end."""
+    def discard_unfinished(self, write: StoredObject) -> None:
+        """See KeepsUnfinished."""
+        with _translated(write.key):
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._prefix + write.key, UploadId=write.etag)
 
 
 def _client() -> Any:
@@ -112,11 +145,41 @@ def _client() -> Any:
         response_checksum_validation="when_required",
     )
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    return boto3.session.Session().client("s3", region_name=region, config=config)
+    session = botocore.session.Session()
+    if find_keys(os.environ) is not None:
+        session.get_component("credential_provider").insert_before("env", _PresentKeys())
+    return boto3.session.Session(botocore_session=session).client("s3", region_name=region, config=config)
+
+
+class _PresentKeys(CredentialProvider):  # type: ignore[misc]
+    """What boto3 asks for keys before it looks for any itself."""
+
+    METHOD = CANONICAL_NAME = "bigpanda-present-keys"
+
+    def load(self) -> Credentials:
+        return _Present(*_frozen())
+
+
+class _Present(Credentials):  # type: ignore[misc]
+    """Keys that are looked for again whenever a request is signed."""
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        return ReadOnlyCredentials(*_frozen())
+
+
+def _frozen() -> tuple[str, str, str | None]:
+    keys = find_keys(os.environ)
+    if keys is None:
+        raise AccessDenied("there are no S3 keys any more where there were some")
+    return keys.key, keys.secret, keys.token or None
 
 
 def _facts(key: str, entry: Any, size: int) -> StoredObject:
     return StoredObject(key, int(size), int(entry["LastModified"].timestamp()), entry["ETag"].strip('"'))
+
+
+def _checksum(answer: Any) -> str | None:
+    return etag_checksum(answer["ETag"], answer.get("ServerSideEncryption"), answer.get("SSECustomerAlgorithm"))
 
 
 @contextmanager
@@ -126,7 +189,7 @@ def _translated(key: str) -> Iterator[None]:
     except ClientError as error:
         raise _own_error(key, error.response) from None
     except (NoCredentialsError, PartialCredentialsError):
-        raise AccessDenied("no S3 credentials are configured") from None
+        raise AccessDenied(f"no S3 credentials are configured: neither AWS_ACCESS_KEY_ID nor {KEYS_FILE}") from None
     except BotoCoreError as error:
         raise StoreUnavailable(f"the S3 store does not answer ({type(error).__name__})") from None
 
@@ -139,7 +202,7 @@ def _own_error(key: str, response: Any) -> StoreError:
     if {code, status} & _MISSING:
         return ObjectMissing(f"there is no '{key}'" if code != "NoSuchBucket" else "the bucket does not exist")
     if {code, status} & _DENIED:
-        return AccessDenied(f"the S3 store denies access to '{key}'")
+        return AccessDenied(tell_refusal(code, f"'{key}'", os.environ))
     if code == "InvalidRange" or status == "416":
-        return _RangeBehindEndError(f"'{key}' ends before that range")
+        return RangeBehindEnd(f"'{key}' ends before that range")
     return StoreUnavailable(f"the S3 store answered {status or 'nothing'} to a request for '{key}'")

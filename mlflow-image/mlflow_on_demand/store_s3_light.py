@@ -1,22 +1,24 @@
-"""The S3 store of a wake: reads by signed requests of our own until something else is wanted, then it is boto3's.
+"""The S3 store of a wake: reads by signed requests of our own; whatever else is wanted, boto3 does.
 
 Only success is judged here. Whatever else a server answers, or when it does not, boto3 asks again: with its retries,
 and with the errors of `store_s3`.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
-from email.utils import parsedate_to_datetime
-from functools import cached_property
-from http.client import HTTPException, HTTPResponse
-from typing import TYPE_CHECKING, BinaryIO, cast
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing
+from functools import cached_property, partial
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from typing import TYPE_CHECKING, BinaryIO
 
 from mlflow_on_demand.errors import StoreUnavailable
+from mlflow_on_demand.http_facts import etag_checksum, parse_content_range, parse_date
 from mlflow_on_demand.s3_signed import Access
 from mlflow_on_demand.store import Store, StoredObject
+from mlflow_on_demand.transfer import Part, open_object, read_object
 
 if TYPE_CHECKING:
+    from mlflow_on_demand.s3_pooled import PooledAnswer, PooledReader
     from mlflow_on_demand.store_s3 import S3Store
 
 
@@ -42,6 +44,12 @@ class LightS3Store:
     def _full(self) -> "S3Store":
         return _open_full(self._bucket, self._prefix)
 
+    @cached_property
+    def _pooled(self) -> "PooledReader":
+        from mlflow_on_demand.s3_pooled import PooledReader
+
+        return PooledReader(self._access)
+
     @property
     def uri(self) -> str:
         """The prefix as a URI."""
@@ -53,35 +61,41 @@ class LightS3Store:
 
     def stat(self, key: str) -> StoredObject:
         """See Store."""
-        if (answer := self._ask("HEAD", key)) is None:
+        if (answer := self._ask("HEAD", key, {})) is None:
             return self._full.stat(key)
         with closing(answer):
-            changed = parsedate_to_datetime(answer.headers["Last-Modified"])
-            etag = answer.headers["ETag"].strip('"')
-            return StoredObject(key, int(answer.headers["Content-Length"]), int(changed.timestamp()), etag)
+            facts = answer.headers
+            size, changed = int(facts["Content-Length"]), parse_date(facts["Last-Modified"])
+            return StoredObject(key, size, changed, facts["ETag"].strip('"'), _checksum(facts))
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See Store."""
-        if length == 0:
-            return b""
-        if start:  # a part of an artifact: many more follow, and boto3 keeps its connections for them
-            return self._full.read(key, start, length)
-        last = "" if length is None else str(length - 1)
-        if (answer := self._ask("GET", key, f"bytes=0-{last}")) is None:
-            return self._full.read(key, start, length)
-        with closing(answer):
-            try:
-                return answer.read()
-            except (OSError, HTTPException):
-                return self._full.read(key, start, length)
+        return read_object(key, partial(self._fetch, key), start, length)
 
-    @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
         """See Store."""
-        answer = self._ask("GET", key)
-        stream: AbstractContextManager[object] = self._full.open(key) if answer is None else closing(_Body(answer))
-        with stream as body:
-            yield cast("BinaryIO", body)
+        return open_object(key, partial(self._fetch, key))
+
+    def _fetch(self, key: str, start: int, length: int | None, etag: str | None) -> Part:
+        asked = {}
+        if start or length is not None:
+            asked["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
+        if etag is not None:
+            asked["If-Match"] = f'"{etag}"'
+        if start:  # a part of an artifact: many more follow, so connections are worth keeping
+            self._full  # noqa: B018
+        if (answer := self._ask("GET", key, asked)) is None:
+            return self._full.fetch(key, start, length, etag)
+
+        def read(size: int) -> bytes:
+            try:
+                return answer.read1(size)
+            except (OSError, HTTPException) as error:
+                raise StoreUnavailable(f"the S3 store broke off ({type(error).__name__})") from None
+
+        facts = answer.headers
+        begins, whole = parse_content_range(facts.get("Content-Range")) or (0, int(facts["Content-Length"]))
+        return Part(read, answer.close, begins, whole, facts["ETag"].strip('"'), _checksum(facts))
 
     def write(self, key: str, source: BinaryIO) -> StoredObject:
         """See Store."""
@@ -95,39 +109,30 @@ class LightS3Store:
         """See Store."""
         self._full.delete(key)
 
-    def _ask(self, method: str, key: str, byte_range: str = "") -> HTTPResponse | None:
-        """The answer if it is what was asked for. Once boto3 is there, it has connections that can be used again."""
-        if "_full" in vars(self):
-            return None
-        path = "/".join(filter(None, ("", self._bucket, self._prefix, key)))
+    def list_unfinished(self) -> Iterator[StoredObject]:
+        """See KeepsUnfinished."""
+        return self._full.list_unfinished()
+
+    def discard_unfinished(self, write: StoredObject) -> None:
+        """See KeepsUnfinished."""
+        self._full.discard_unfinished(write)
+
+    def _ask(self, method: str, key: str, asked: Mapping[str, str]) -> "HTTPResponse | PooledAnswer | None":
+        """The answer if it is what was asked for. Once boto3 is there, connections are kept."""
+        path = "/" + "/".join(filter(None, (self._bucket, self._prefix, key)))
         try:
-            answer = self._access.ask(method, f"/{path}", byte_range)
+            reader = self._pooled if "_full" in vars(self) else self._access
+            answer = reader.ask(method, path, asked)
         except (OSError, HTTPException):
             return None
         # Some servers send a part with 200; that it is one, its own header says.
-        needed = ("Content-Length", "Last-Modified", "ETag", *(("Content-Range",) if byte_range else ()))
+        needed = ("Content-Length", "Last-Modified", "ETag", *(("Content-Range",) if "Range" in asked else ()))
         if answer.status in (200, 206) and all(name in answer.headers for name in needed):
             return answer
         answer.close()
         return None
 
 
-class _Body:
-    """The body of an answer as a stream; one that ends too early is an error, not an end."""
-
-    def __init__(self, answer: HTTPResponse) -> None:
-        self._answer = answer
-        self._left = int(answer.headers["Content-Length"])
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            chunk = self._answer.read(None if size < 0 else size)
-        except (OSError, HTTPException) as error:
-            raise StoreUnavailable(f"the S3 store broke off ({type(error).__name__})") from None
-        self._left -= len(chunk)
-        if self._left > 0 and size != 0 and not chunk:
-            raise StoreUnavailable("the S3 store broke off")
-        return chunk
-
-    def close(self) -> None:
-        self._answer.close()
+def _checksum(facts: "HTTPMessage | Mapping[str, str]") -> str | None:
+    encryption = "x-amz-server-side-encryption"
+    return etag_checksum(facts["ETag"], facts.get(encryption), facts.get(f"{encryption}-customer-algorithm"))

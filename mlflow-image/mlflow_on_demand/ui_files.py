@@ -16,14 +16,13 @@ from starlette.types import Scope
 from mlflow_on_demand.errors import OnDemandError
 from mlflow_on_demand.mlflow_facts import ui_dir
 from mlflow_on_demand.negotiation import IDENTITY, choose_encoding
-from mlflow_on_demand.other_uis import OtherFile, OtherUis, is_hashed, open_ui_store
+from mlflow_on_demand.other_uis import OtherFile, OtherUis, open_ui_store
 from mlflow_on_demand.ui_pack import UiFile, open_pack
 from mlflow_on_demand.ui_page import PAGE, make_page
+from mlflow_on_demand.ui_replies import FOR_EVER, UNCACHED, is_hashed, keep, ui_headers
 
 _log = logging.getLogger(__name__)
 
-_FOR_EVER = "public, max-age=31536000, immutable"
-_ASK_AGAIN = "no-cache"
 # Of a page's many files, so many at once from the store: the other threads are MLflow's.
 _AT_ONCE = 4
 
@@ -48,7 +47,7 @@ class UiFiles(StaticFiles):
             if error.status_code != 404 or not is_hashed(path):
                 raise
             return await self._from_another(path, Headers(scope=scope))
-        response.headers["Cache-Control"] = _keep(path)
+        response.headers["Cache-Control"] = keep(path)
         return response
 
     def page(self, asked: Headers) -> Response:
@@ -66,9 +65,8 @@ class UiFiles(StaticFiles):
         return NotModifiedResponse(response.headers) if self.is_not_modified(response.headers, asked) else response
 
     def _respond(self, name: str, file: UiFile, encoding: str) -> Response:
-        headers = {"Cache-Control": _keep(name), "ETag": f'"{file.tags[encoding]}"', "Vary": "Accept-Encoding"}
+        headers = ui_headers(name, file, encoding)
         if encoding != IDENTITY:
-            headers["Content-Encoding"] = encoding
             return FileResponse(self._pack.path_of(name, encoding), headers=headers, media_type=file.media_type)
         if name == PAGE:
             return Response(make_page(), headers=headers, media_type=file.media_type)
@@ -79,18 +77,14 @@ class UiFiles(StaticFiles):
             found = await to_thread.run_sync(self._others.read, name, limiter=self._places)
         except OnDemandError as error:
             _log.warning("a file of another MLflow's page cannot be read", extra={"file": name, "reason": str(error)})
-            return PlainTextResponse("Try again.", 503, headers={"Retry-After": "5", "Cache-Control": "no-store"})
+            return PlainTextResponse("Try again.", 503, headers={"Retry-After": "5", **UNCACHED})
         if found is None:
-            return PlainTextResponse("There is nothing here.", 404, headers={"Cache-Control": "no-store"})
+            return PlainTextResponse("There is nothing here.", 404, headers=UNCACHED)
         return _send(found, asked)
 
 
 def _send(file: OtherFile, asked: Headers) -> Response:
-    headers = {"Cache-Control": _FOR_EVER, "Vary": "Accept-Encoding"}
+    headers = {"Cache-Control": FOR_EVER, "Vary": "Accept-Encoding"}
     if file.is_gzip and choose_encoding(asked.get("accept-encoding"), ("gzip", IDENTITY)) == "gzip":
         return Response(file.content, headers={**headers, "Content-Encoding": "gzip"}, media_type=file.media_type)
     return Response(file.plain(), headers=headers, media_type=file.media_type)
-
-
-def _keep(name: str) -> str:
-    return _FOR_EVER if is_hashed(name) else _ASK_AGAIN

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, BinaryIO, Self, cast
 
-from mlflow_on_demand.errors import TarballError
+from mlflow_on_demand.errors import TarballDamaged, TarballError
 
 _BLOCK = 64 * 1024
 # Compression ratios are judged behind this many bytes: small files of one repeated line are honest.
@@ -127,12 +127,12 @@ def _skip(content: BinaryIO) -> None:
         pass
 
 
-def _tell_damage(error: Exception) -> TarballError:
+def _tell_damage(error: Exception) -> TarballDamaged:
     if isinstance(error, EOFError) or "unexpected end of data" in str(error):
-        return TarballError("is cut short")
+        return TarballDamaged("is cut short")
     if isinstance(error, gzip.BadGzipFile) and "Not a gzipped file" in str(error):
-        return TarballError("is no gzip file")
-    return TarballError("is damaged")
+        return TarballDamaged("is no gzip file")
+    return TarballDamaged("is damaged")
 
 
 class _Content:
@@ -151,7 +151,7 @@ class _Content:
         except _DAMAGE as error:
             raise _tell_damage(error) from None
         if len(chunk) < wanted:
-            raise TarballError("is cut short")
+            raise TarballDamaged("is cut short")
         self._left -= wanted
         return chunk
 

@@ -3,16 +3,19 @@
 Two threads of one Python get in each other's way, so the import lets the other one read the manifest and the recorded
 answers first: a page is painted from these, and MLflow is there no later for it.
 Nothing here blocks the event loop. A snapshot that is not there yet is looked for every couple of seconds; a store
-that does not answer is asked again; a broken snapshot is told, and looked at again in case a new one replaces it.
+that does not answer, or is too slow, is asked again, and the page says so by then; a broken snapshot is told, and
+looked at again in case a new one replaces it.
 Awake, the same thread looks for newer ones.
 """
 
 import gc
 import logging
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 from typing import Any
 
 from mlflow_on_demand.answers import find_answers
@@ -26,6 +29,7 @@ from mlflow_on_demand.settings import ServerSettings
 from mlflow_on_demand.snapshot import Manifest, find_manifest, open_snapshot_store
 from mlflow_on_demand.stage import Progress, Stage, Status
 from mlflow_on_demand.store import Store
+from mlflow_on_demand.transfer import within
 
 _log = logging.getLogger(__name__)
 
@@ -71,12 +75,13 @@ class Wake:
     def _open_snapshot(self) -> None:
         while not self.stopping.is_set() and self.progress.status.stage is not Stage.READY:
             try:
-                self._open_once()
+                with self._in_time() as downloaded:
+                    self._open_once(downloaded)
             except OnDemandError as error:
-                failed = Status(Stage.FAILED, _sentence(error))
-                # What is known of the snapshot stays true while its store does not answer.
-                known = replace(self.progress.status, reason=failed.reason)
-                self.progress.set(known if error.transient else failed)
+                if error.transient:  # what is known of the snapshot stays true while its store does not answer
+                    self.progress.explain(_sentence(error))
+                else:
+                    self.progress.set(Status(Stage.FAILED, _sentence(error)))
             except Exception:
                 _log.exception("the wake failed")
                 self.progress.set(
@@ -91,7 +96,22 @@ class Wake:
     def _store(self) -> Store:
         return open_snapshot_store(self.settings.snapshot_store, self.settings.jeditaskid, schema_revision())
 
-    def _open_once(self) -> None:
+    @contextmanager
+    def _in_time(self) -> Iterator[Callable[[], None]]:
+        """A store that drips is given up when its time is over; one that is silent keeps its connection for a while
+        longer, so another thread says what is the matter. To be called when nothing more is wanted of the store.
+        """
+        seconds = self.settings.store_seconds
+        tell = Timer(seconds, self.progress.explain, [f"The snapshot store is slow: not done in {seconds} s. Waiting."])
+        tell.daemon = True
+        tell.start()
+        try:
+            with within(seconds):
+                yield tell.cancel
+        finally:
+            tell.cancel()
+
+    def _open_once(self, on_downloaded: Callable[[], None]) -> None:
         store = self._store()
         found = find_manifest(store)
         if found is None:
@@ -111,7 +131,7 @@ class Wake:
             answers = find_answers(store, manifest, mlflow_version()) or {}
             self.progress.set(Status(Stage.LOADING, manifest=manifest, answers=answers))
         self.looked.set()
-        served = open_snapshot(store, manifest, self.scratch, self.flask_app)
+        served = open_snapshot(store, manifest, self.scratch, self.flask_app, on_downloaded)
         self.progress.set(Status(Stage.READY, manifest=manifest, answers=answers, served=served))
 
 

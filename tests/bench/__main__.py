@@ -13,6 +13,7 @@ import requests
 from bench.figures import Figure, megabytes, seconds, write_table
 from bench.ingest import measure_ingest
 from bench.stock import find_experiments, prepare_stock, running_stock, unpack_database, until_answered
+from bench.stores import measure_stores
 from support.laptop import KNATIVE, Laptop, running_laptop, until
 
 TASK = "task-30456789"
@@ -32,6 +33,8 @@ def main() -> None:
             rows = [show(figure) for figure in measure(laptop, state, options.samples)]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         rows += [show(figure) for figure in measure_ingest(prepare_stock(), Path(folder), min(3, options.samples))]
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        rows += [show(figure) for figure in measure_stores(Path(folder), min(3, options.samples))]
     if options.write:
         write_table("bench", rows)
 

@@ -58,14 +58,19 @@ def prepare_stock() -> Path:
 
 
 @contextlib.contextmanager
-def running_stock(mlflow: Path, database: Path) -> Iterator[Stock]:
+def running_stock(mlflow: Path, database: Path, *options: str, **environment: str) -> Iterator[Stock]:
     """Starts it, and yields at once: waiting is what is measured."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     command = [str(mlflow), "server", "--workers", "1", "--port", str(port)]
     process = subprocess.Popen(
-        [*command, "--backend-store-uri", f"sqlite:///{database}"],
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
+        [*command, "--backend-store-uri", f"sqlite:///{database}", *options],
+        env={
+            **os.environ,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            **environment,
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         process_group=0,

@@ -49,10 +49,27 @@ TABLE: dict[tuple[str, str, str], frozenset[str]] = {
     ("expire", "configmaps", "get"): ALL,
     ("expire", "configmaps", "update"): frozenset({"time is over", "a deletion was cut short", "a tombstone is old"}),
     ("sweep", "services", "list"): ALL,
+    ("retain", "services", "list"): ALL,
+    ("retain", "services", "get"): frozenset({"a page that has gone"}),
     ("ingest", "services", "get"): ALL,
     ("ingest", "configmaps", "get"): ALL,
+    ("rollout", "services", "get"): frozenset({"a candidate is taken back", "a snapshot"}),
+    ("rollout", "services", "list"): frozenset({"a candidate is taken back"}),
+    ("rollout", "services", "update"): frozenset({"a candidate is taken back"}),
+    ("rollout", "revisions", "get"): frozenset({"a candidate is taken back"}),
+    ("rollout", "revisions", "list"): frozenset({"a candidate is taken back"}),
+    ("rollout", "revisions", "delete"): frozenset({"a candidate is taken back"}),
+    ("rollout", "leases", "get"): frozenset({"a candidate is taken back"}),
+    ("rollout", "leases", "update"): frozenset({"a candidate is taken back"}),
+    ("rollout", "configmaps", "get"): ALL,
+    ("rollout", "configmaps", "update"): frozenset({"a candidate is taken back", "a new image"}),
 }
-GROUPS = {"services": "serving.knative.dev", "configmaps": ""}
+GROUPS = {
+    "services": "serving.knative.dev",
+    "revisions": "serving.knative.dev",
+    "leases": "coordination.k8s.io",
+    "configmaps": "",
+}
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 
 
@@ -110,6 +127,7 @@ class Theatre:
     def stage(self) -> Stage:
         self.custom.delete_collection_namespaced_custom_object(namespace=self.admin.settings.namespace, **SERVICES)
         self.admin.cluster.change_tombstones(lambda _: {})
+        self.admin.cluster.change_rollouts(lambda _: {})
         return Stage(self.admin, self.function)
 
 

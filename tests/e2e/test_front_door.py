@@ -75,7 +75,7 @@ def test_without_its_token_nobody_gets_in(door: Door, token: str) -> None:
 @pytest.mark.parametrize(
     ("field", "status", "event"),
     [
-        ("type", 422, {"kind": "ch.cern.bigpanda.image.published"}),
+        ("data.image", 422, {"kind": "ch.cern.bigpanda.image.published"}),
         ("type", 422, {"kind": "dev.knative.sources.ping"}),
         ("type", 422, {"kind": "ch.cern.bigpanda.service.ready"}),
         ("data.artifacts[0]", 422, {"artifacts": ["s3://elsewhere/"]}),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -18,135 +19,13 @@ import yaml
 Found = TypeVar("Found")
 PATIENCE = 30.0
 
-ECHO = """
-import http.server, json, os, sys, time
-
-time.sleep(float(os.environ.get("SLOW", "0")))
-if os.environ.get("BROKEN"):
-    print("cannot start: " + os.environ["BROKEN"], flush=True)
-    sys.exit(3)
-if os.environ.get("CHILD"):
-    import subprocess
-    child = subprocess.Popen(["sleep", "600"])
-
-
-class Echo(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def answer(self):
-        length = self.headers.get("content-length")
-        if length is not None:
-            body = self.rfile.read(int(length))
-        elif self.headers.get("transfer-encoding"):
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        else:
-            body = b""
-        print(self.command, self.path, flush=True)
-        if self.path.startswith("/exit"):
-            os._exit(7)
-        if self.path.startswith("/redirect"):
-            return self.reply(302, b"", [("location", "/elsewhere")])
-        if self.path.startswith("/bytes"):
-            return self.reply(200, bytes(range(256)) * 4096, [("content-encoding", "br")])
-        if self.path.startswith("/stream"):
-            self.send_response(200)
-            self.send_header("transfer-encoding", "chunked")
-            self.end_headers()
-            for number in range(3):
-                self.wfile.write(b"2\\r\\n%d\\n\\r\\n" % number)
-                self.wfile.flush()
-            self.wfile.write(b"0\\r\\n\\r\\n")
-            return
-        if self.path.startswith("/forever"):
-            self.send_response(200)
-            self.end_headers()
-            try:
-                while True:
-                    self.wfile.write(b"tick\\n")
-                    time.sleep(0.05)
-            finally:
-                print("forever ended", flush=True)
-        if self.path.startswith("/sleep"):
-            time.sleep(0.3)
-        said = {
-            "method": self.command, "path": self.path, "headers": list(self.headers.items()),
-            "env": dict(os.environ), "argv": sys.argv, "cwd": os.getcwd(), "pid": os.getpid(),
-            "body": body.decode("latin-1"),
-        }
-        self.reply(200, json.dumps(said).encode(), [("content-type", "application/json")])
-
-    def reply(self, status, body, headers):
-        self.send_response(status)
-        for header in headers:
-            self.send_header(*header)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = answer
-
-    def log_message(self, *args):
-        pass
-
-
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Echo).serve_forever()
-"""
-
-RECEIVER = """
-import http.server, json, os, pathlib, time
-
-WHERE = pathlib.Path(os.environ["RECEIVED"])
-
-
-class Receiver(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        event = {name.lower(): value for name, value in self.headers.items()}
-        kind = event.get("ce-type", "")
-        with WHERE.open("a") as file:
-            file.write(json.dumps({"headers": event, "path": self.path, "body": body.decode()}) + "\\n")
-        if self.path.startswith("/status/"):
-            return self.reply(int(self.path.rpartition("/")[2]), b"because of that")
-        if self.path.startswith("/chatty"):
-            return self.reply(200, b"OK")
-        if self.path.startswith("/slow"):
-            time.sleep(0.5)
-        if self.path.startswith("/answer"):
-            headers = [("ce-specversion", "1.0"), ("ce-id", "r-" + event["ce-id"]), ("ce-source", "/receiver"),
-                       ("ce-type", kind + ".answered"), ("content-type", "application/json")]
-            return self.reply(200, b"{}", headers)
-        self.reply(204, b"")
-
-    def do_GET(self):
-        self.reply(200, b"")
-
-    def reply(self, status, body, headers=()):
-        self.send_response(status)
-        for header in headers:
-            self.send_header(*header)
-        if status != 204:
-            self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Receiver).serve_forever()
-"""
+ECHO = Path(__file__).with_name("echo.py")
+RECEIVER = Path(__file__).with_name("receiver.py")
 
 
 def write_images(root: Path) -> Path:
     """The image file with `test/echo` and `test/receiver`."""
-    (root / "echo.py").write_text(ECHO)
-    (root / "receiver.py").write_text(RECEIVER)
+    shutil.copy(ECHO, root)
     path = root / "images.toml"
     path.write_text(
         f"""
@@ -157,7 +36,7 @@ workdir = "."
 env = {{ FROM_IMAGE = "yes", SHADOWED = "image" }}
 
 ["test/receiver"]
-entrypoint = ["{sys.executable}", "{root / "receiver.py"}"]
+entrypoint = ["{sys.executable}", "{RECEIVER}"]
 env = {{ RECEIVED = "{root / "received.jsonl"}" }}
 """
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from werkzeug.test import create_environ
 
-from bigpanda_mlflow.bearer import check_bearer
+from bigpanda_mlflow.bearer import Role, check_bearer
 from bigpanda_mlflow.endpoint import Platform
 from bigpanda_mlflow.errors import Unauthorized
 from bigpanda_mlflow.events import Event, EventKey, EventType, Release, ServiceExpired, ServiceFailed, ServiceReady
@@ -27,6 +27,7 @@ from support.laptop import make_request
 from support.sink import Sink
 
 TOKENS = (SecretStr("current"), SecretStr("next"))
+OWNERS = {Role.BIGPANDA: TOKENS, Role.OPS: (SecretStr("operator"),)}
 EVENT = visualize_event()
 OLDER = EventKey(NOW - timedelta(hours=1), "e0")
 URL = "https://task-30456789.mlflow.example"
@@ -34,19 +35,23 @@ URL = "https://task-30456789.mlflow.example"
 
 @pytest.mark.parametrize("header", ["Bearer current", "bearer next", "Bearer  current "])
 def test_both_tokens_of_a_rotation_open(header: str) -> None:
-    check_bearer(header, TOKENS)
+    assert check_bearer(header, OWNERS) is Role.BIGPANDA
+
+
+def test_a_token_tells_whose_it_is() -> None:
+    assert check_bearer("Bearer operator", OWNERS) is Role.OPS
 
 
 @given(st.text())
 def test_nothing_else_does(header: str) -> None:
     with pytest.raises(Unauthorized):
-        check_bearer(header, TOKENS)
+        check_bearer(header, OWNERS)
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "current", "Basic current", "Bearer current next"])
 def test_near_misses_do_not(header: str) -> None:
     with pytest.raises(Unauthorized):
-        check_bearer(header, TOKENS)
+        check_bearer(header, OWNERS)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +142,41 @@ def test_the_callers_token_stays_at_the_door(tmp_path: Path, own: str | None) ->
     assert "next" not in repr(passed)
     assert "cookie" not in passed
     assert passed["ce-id"] == headers["ce-id"]
+
+
+COMMAND = {"command": "pause"}
+IMAGE = {"image": "registry.example/mlflow@sha256:" + "1" * 64, "version": "3.18.0"}
+
+
+@pytest.mark.parametrize(
+    ("token", "kind", "data", "status"),
+    [
+        ("operator", "ch.cern.bigpanda.rollout.command", COMMAND, 202),
+        ("operator", "ch.cern.bigpanda.image.published", IMAGE, 202),
+        ("operator", "ch.cern.bigpanda.task.results", {"jeditaskid": 1}, 202),
+        ("next", "ch.cern.bigpanda.rollout.command", COMMAND, 403),
+        ("next", "ch.cern.bigpanda.image.published", IMAGE, 403),
+        ("wrong", "ch.cern.bigpanda.rollout.command", COMMAND, 401),
+    ],
+)
+def test_only_operators_roll_out_images(token: str, kind: str, data: dict[str, Any], status: int) -> None:
+    sink = Sink()
+    door = {"sink": sink.url, "front_tokens": TOKENS, "ops_tokens": OWNERS[Role.OPS]}
+    headers, body = make_request(kind, data=data)
+    environ = create_environ(method="POST", headers={**headers, "Authorization": f"Bearer {token}"}, data=body)
+    answer = FrontDoor(Platform(SETTINGS.model_copy(update=door)))(Request(environ))
+    sink.close()
+    assert answer.status_code == status
+    assert len(sink.taken) == (1 if status == 202 else 0)
+    assert ("Location" in answer.headers) == ("results" in kind)
+
+
+def test_a_token_of_both_is_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = {"BIGPANDA_FRONT_TOKENS": "a,b", "BIGPANDA_OPS_TOKENS": "b", "K_SINK": "http://127.0.0.1:1/"}
+    for name, value in {**ENVIRONMENT, **tokens}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match="BIGPANDA_OPS_TOKENS"):
+        FrontDoor.from_environment()
 
 
 def test_tokens_never_show() -> None:

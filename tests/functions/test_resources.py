@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bigpanda_mlflow.resources import make_service, renew_service
-from support.builders import NOW, SETTINGS, TASK, hours, visualize_event
+from bigpanda_mlflow.settings import Settings
+from support.builders import ENVIRONMENT, NOW, SETTINGS, TASK, hours, visualize_event
 
 LABELS = {"app.kubernetes.io/managed-by": "bigpanda-mlflow", "bigpanda.cern.ch/jeditaskid": str(TASK)}
 OWNERS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=50)
@@ -81,6 +82,17 @@ def test_the_whole_service() -> None:
 def test_prewarm_starts_the_first_pod() -> None:
     [scale] = _values(make_service(visualize_event(prewarm=True), SETTINGS), "autoscaling.knative.dev/initial-scale")
     assert scale == "1"
+
+
+def test_credentials_that_rotate_are_files_of_a_secret_and_nothing_more() -> None:
+    plain = make_service(visualize_event(), SETTINGS)["spec"]["template"]["spec"]
+    settings = Settings.from_environment({**ENVIRONMENT, "BIGPANDA_PAGE_FILES": "page-files"})
+    pod = make_service(visualize_event(), settings)["spec"]["template"]["spec"]
+    assert pod["volumes"] == [*plain["volumes"], {"name": "credentials", "secret": {"secretName": "page-files"}}]
+    mount = {"name": "credentials", "mountPath": "/etc/bigpanda/credentials", "readOnly": True}
+    assert pod["containers"] == [
+        {**plain["containers"][0], "volumeMounts": [*plain["containers"][0]["volumeMounts"], mount]}
+    ]
 
 
 @given(OWNERS, st.integers(0, 1000), st.integers(1, 700), st.text(min_size=1, max_size=20))

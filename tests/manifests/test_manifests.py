@@ -12,7 +12,7 @@ import yaml
 from bigpanda_laptop.deploy import read_manifests
 from bigpanda_mlflow import labels
 from bigpanda_mlflow.events import DATA_MODELS, EventType
-from bigpanda_mlflow.resources import make_service
+from bigpanda_mlflow.resources import CREDENTIALS_PATH, make_service
 from bigpanda_mlflow.settings import Settings, settings_table
 from support.builders import SETTINGS, visualize_event
 from support.manifests import (
@@ -40,7 +40,7 @@ def settings_of(objects: tuple[Resource, ...]) -> dict[str, str]:
 
 
 def read_by_functions(config_map: str) -> bool:
-    return config_map.startswith("bigpanda-mlflow-") and config_map != labels.TOMBSTONES
+    return config_map.startswith("bigpanda-mlflow-") and config_map not in {labels.TOMBSTONES, labels.ROLLOUTS}
 
 
 def problems(one: Resource) -> Iterator[str]:
@@ -80,8 +80,9 @@ def test_every_component_renders_over_the_base(name: str, tmp_path: Path) -> Non
     assert objects != base
 
 
-def test_a_page_fits_the_schema_of_a_service() -> None:
-    service = make_service(visualize_event(), SETTINGS)
+@pytest.mark.parametrize("settings", [SETTINGS, SETTINGS.model_copy(update={"page_files": "page-files"})])
+def test_a_page_fits_the_schema_of_a_service(settings: Settings) -> None:
+    service = make_service(visualize_event(), settings)
     service["metadata"] = {"name": service["metadata"]["name"]}
     assert list(problems(service)) == []
 
@@ -191,6 +192,34 @@ def named_secrets(tree: Any) -> Iterator[str]:
                 yield value
             else:
                 yield from named_secrets(value)
+
+
+def test_files_of_credentials_are_asked_of_the_operator_and_mounted_where_they_are_read(tmp_path: Path) -> None:
+    by_operator = {
+        one["metadata"]["name"]: one["stringData"]
+        for one in yaml.safe_load_all((KNATIVE / "secrets.example.yaml").read_text())
+    }
+    with_stores = {"ingest": "stores", "sweep": "stores", "retain": "retention"}
+    for name, service in functions(with_component(tmp_path, "credential-files")).items():
+        volumes = {one["name"]: one for one in service["spec"]["template"]["spec"]["volumes"]}
+        mounts = {one["name"]: one["mountPath"] for one in container(service)["volumeMounts"]}
+        assert volumes.keys() == mounts.keys()
+        secret = volumes.get("credentials", {}).get("secret", {}).get("secretName")
+        assert secret == (f"bigpanda-mlflow-{with_stores[name]}-files" if name in with_stores else None)
+        assert secret is None or by_operator[secret].keys() == {"aws", "token"}
+        assert mounts.get("credentials") == (CREDENTIALS_PATH if secret else None)
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_no_credential_is_a_literal_variable(name: str, tmp_path: Path) -> None:
+    """Of functions and of pages: what their environment says itself are settings and paths."""
+    pages = [
+        make_service(visualize_event(), SETTINGS.model_copy(update={"page_files": secret})) for secret in (None, "x")
+    ]
+    for service in (*functions(with_component(tmp_path, name)).values(), *pages):
+        for variable in container(service).get("env", []):
+            assert not any(word in variable["name"] for word in ("AWS", "SECRET", "KEY", "PASSWORD", "BEARER"))
+            assert "TOKEN" not in variable["name"] or variable["value"].startswith("/")
 
 
 def test_the_example_of_secrets_holds_none() -> None:

@@ -41,12 +41,22 @@ def test_a_function_may_do_what_its_code_calls_and_no_more(name: str, function: 
         for rule in role["rules"]
         for group, resource, verb in itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"])
     }
-    # The tombstones are made by the overlay: no function needs to create ConfigMaps.
-    assert labels.TOMBSTONES in of_kind(objects, "ConfigMap")
+    # What a function writes to is made by the overlay: no function needs to create ConfigMaps.
+    assert {labels.TOMBSTONES, labels.ROLLOUTS} <= of_kind(objects, "ConfigMap").keys()
+    assert labels.ROLLOUTS in of_kind(objects, "Lease")
     assert granted == calls_of(function) - {Call("", "configmaps", "create")}
-    assert all(
-        rule["resourceNames"] == [labels.TOMBSTONES] for rule in role["rules"] if "configmaps" in rule["resources"]
-    )
+    named = [rule for rule in role["rules"] if {"configmaps", "leases"} & set(rule["resources"])]
+    assert all(rule["resourceNames"] in ([labels.TOMBSTONES], [labels.ROLLOUTS]) for rule in named)
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_only_rollout_writes_the_records_of_rollouts(name: str) -> None:
+    def may_write(role: Resource) -> bool:
+        return any(
+            labels.ROLLOUTS in rule.get("resourceNames", []) and set(rule["verbs"]) > {"get"} for rule in role["rules"]
+        )
+
+    assert [role for role, one in of_kind(overlay(name), "Role").items() if may_write(one)] == ["rollout"]
 
 
 @pytest.mark.parametrize("name", PLATFORMS)

@@ -16,9 +16,10 @@ from mlflow_on_demand import other_uis
 from mlflow_on_demand.bundle import Spool
 from mlflow_on_demand.errors import ChecksumMismatch
 from mlflow_on_demand.mlflow_facts import mlflow_version, ui_dir
-from mlflow_on_demand.other_uis import OtherUis, is_hashed, open_ui_store, publish_ui, ui_key
+from mlflow_on_demand.other_uis import OtherUis, open_ui_store, publish_ui, ui_key
 from mlflow_on_demand.store import StoredObject
 from mlflow_on_demand.store_file import FileStore
+from mlflow_on_demand.ui_replies import is_hashed
 from support.task_server import TaskServer, serving
 
 SCRIPT = b"console.log('of another release');" * 100

@@ -12,7 +12,8 @@ GOOD = {
 }
 
 names = st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z0-9]", fullmatch=True)
-stores = st.builds("s3://{}/{}".format, names, names) | st.builds("file:///{}/{}".format, names, names)
+stores = st.builds("{}{}/{}".format, st.sampled_from(["s3://", "file:///", "https://", "davs://"]), names, names)
+stores |= st.builds("{}://{}//{}".format, st.sampled_from(["root", "roots", "xroot", "xroots"]), names, names)
 urls = st.builds("{}://{}.{}".format, st.sampled_from(["http", "https"]), names, names)
 ports = st.integers(1, 65535)
 
@@ -49,7 +50,15 @@ def test_the_port_is_knatives_to_set() -> None:
         ("BIGPANDA_SNAPSHOT_STORE", "/data"),
         ("BIGPANDA_SNAPSHOT_STORE", "s3:///prefix"),
         ("BIGPANDA_SNAPSHOT_STORE", "file://host/dir"),
-        ("BIGPANDA_SNAPSHOT_STORE", "https://store/x"),
+        ("BIGPANDA_SNAPSHOT_STORE", "root:///eos/x"),
+        ("BIGPANDA_SNAPSHOT_STORE", "root://host//eos/x?authz=secret"),
+        ("BIGPANDA_SNAPSHOT_STORE", "root://me:secret@host//eos/x"),
+        ("BIGPANDA_SNAPSHOT_STORE", "https://me:secret@store/x"),
+        ("BIGPANDA_SNAPSHOT_STORE", "https://store/x?token=secret"),
+        ("BIGPANDA_SNAPSHOT_STORE", "ftp://store/x"),
+        ("BIGPANDA_STORE_SECONDS", "0"),
+        ("BIGPANDA_STORE_SECONDS", "1.5"),
+        ("BIGPANDA_STORE_SECONDS", "3601"),
         ("BIGPANDA_PUBLIC_URL", "task.example"),
         ("BIGPANDA_PUBLIC_URL", "http://task.example/path"),
         ("BIGPANDA_PUBLIC_URL", "http://task.example/"),

@@ -160,10 +160,15 @@ def test_a_wrong_database_is_refused(store: Store, manifest: Manifest, tmp_path:
     assert not (tmp_path / "out.db").exists()
 
 
-def test_an_object_is_uploaded_once(store: Store, manifest: Manifest, tmp_path: Path) -> None:
+def test_an_object_is_uploaded_unless_the_present_manifest_names_it(
+    store: Store, manifest: Manifest, tmp_path: Path
+) -> None:
     before = store.stat(manifest.database.name)
-    publish_object(store, manifest.database, tmp_path / "gone.gz")
+    publish_object(store, manifest.database, tmp_path / "gone.gz", manifest)
     assert store.stat(manifest.database.name) == before
+    (tmp_path / "again.gz").write_bytes(store.read(manifest.database.name))
+    publish_object(store, manifest.database, tmp_path / "again.gz")
+    assert store.stat(manifest.database.name) != before
 
 
 def test_content_is_what_was_ingested_and_for_what(manifest: Manifest) -> None:

@@ -98,7 +98,11 @@ class BreaksOff(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.send_response(200)
-        for name, value in (("Content-Length", "10"), ("ETag", '"e"'), ("Last-Modified", "x")):
+        for name, value in (
+            ("Content-Length", "10"),
+            ("ETag", '"e"'),
+            ("Last-Modified", "Wed, 25 Nov 2026 12:00:01 GMT"),
+        ):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(b"0123")
@@ -117,7 +121,9 @@ def breaking() -> Iterator[str]:
         thread.join()
 
 
-def test_a_stream_that_ends_too_early_is_an_error(breaking: str) -> None:
+def test_a_stream_that_always_ends_too_early_is_an_error(breaking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ENV, "AWS_ENDPOINT_URL_S3": breaking}.items():
+        monkeypatch.setenv(name, value)
     store = LightS3Store("bucket", "", access(AWS_ENDPOINT_URL_S3=breaking))
     with store.open("x") as stream:
         assert stream.read(4) == b"0123"

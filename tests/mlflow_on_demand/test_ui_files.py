@@ -8,13 +8,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mlflow_on_demand.gate import Gate
+from mlflow_on_demand.greetings import Greetings
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.mlflow_facts import ui_dir
 from mlflow_on_demand.ui_pack import UiPack
 from mlflow_on_demand.ui_page import make_page
 from support.hpo_files import TASK, Point, name, run_id, tarball, write_task
 from support.packed_ui import PackedEnvironment, make_packed_environment
-from support.task_server import serving
+from support.task_server import HOST, serving
 
 MAIN = f"static/js/{next((ui_dir() / 'static' / 'js').glob('main.*.js')).name}"
 CHROMIUM = "gzip, deflate, br, zstd"
@@ -180,3 +182,39 @@ def test_where_nobody_compressed_anything_files_are_served_as_they_are(tmp_path:
 
 def without_date(headers: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in headers.items() if key != "date"}
+
+
+@pytest.mark.parametrize("accept", ["br", "gzip, deflate", CHROMIUM, "identity", None])
+def test_what_greets_says_what_the_application_says(client: httpx.Client, pack: UiPack, accept: str | None) -> None:
+    greetings = Greetings(Gate(HOST), pack)
+    paths = ["/", *(f"/static-files/{file}" for file in sorted(pack.files))]
+    answered = set()
+    for path in [*paths, "/static-files/none.js", "/static-files/../index.html", "/ready", "/bigpanda/first-look.js"]:
+        headers = {"Host": client.headers["Host"], **({} if accept is None else {"Accept-Encoding": accept})}
+        lines = "".join(f"{header}: {value}\r\n" for header, value in headers.items())
+        request = f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
+        greeting = greetings.find(request + b"GET /more")
+        if greeting is None:
+            continue
+        assert greeting.asked == len(request)
+        head, _, body = greeting.response.partition(b"\r\n\r\n")
+        connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port)
+        connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
+        for header in headers.items():
+            connection.putheader(*header)
+        connection.endheaders()
+        theirs = connection.getresponse()
+        ours = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+        assert ours.keys() == dict(theirs.getheaders()).keys(), path
+        assert {**ours, "date": ""} == {**dict(theirs.getheaders()), "date": ""}
+        assert (theirs.status, theirs.read()) == (200, body)
+        connection.close()
+        answered.add(path)
+    if accept in ("identity", None):
+        assert answered == set()
+    else:
+        forms = {encoding.strip() for encoding in accept.split(",")}
+        assert answered - {"/"} == {
+            f"/static-files/{name}" for name, file in pack.files.items() if forms & set(file.tags)
+        }
+        assert "/" in answered

@@ -9,7 +9,10 @@ from bigpanda_mlflow.events import DATA_MODELS, EventType
 from bigpanda_mlflow.settings import settings_table
 
 README = Path(__file__).parents[2] / "README.md"
-INCOMING = (EventType.VISUALIZE, EventType.RESULTS, EventType.RELEASE)
+INCOMING = (
+    *(EventType.VISUALIZE, EventType.RESULTS, EventType.RELEASE),
+    *(EventType.IMAGE_PUBLISHED, EventType.ROLLOUT_COMMAND),
+)
 
 
 def events_table() -> str:

@@ -19,7 +19,7 @@ from support.laptop import until
 from support.manifests import Resource, of_kind
 from support.real_cluster import SECONDS, apply, connect, disconnect, moved
 
-_KINDS = ("Namespace", "ServiceAccount", "Role", "RoleBinding", "ConfigMap")
+_KINDS = ("Namespace", "ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Lease")
 
 
 def rights_of(role: Resource) -> set[Call]:
@@ -66,11 +66,17 @@ class Accounts:
         """What the authorizer says to the function itself."""
         attributes: dict[str, Any] = {"namespace": self.namespace, "verb": right.verb, "group": right.group}
         attributes |= {"resource": right.resource}
-        if right.resource == "configmaps" and right.verb in {"get", "update", "patch", "delete"}:
-            attributes["name"] = labels.TOMBSTONES
+        if right.resource in {"configmaps", "leases"} and right.verb in {"get", "update", "patch", "delete"}:
+            attributes["name"] = self._name(function, right)
         review = {"spec": {"resourceAttributes": attributes}}
         answer = client.AuthorizationV1Api(self.client(function)).create_self_subject_access_review(review)
         return bool(answer.status.allowed)
+
+    def _name(self, function: str, right: Call) -> str:
+        """The object that the right is for; any of ours where there is no such right."""
+        rules = self.roles()[function]["rules"]
+        named = [rule for rule in rules if right.resource in rule["resources"] and right.verb in rule["verbs"]]
+        return str(named[0]["resourceNames"][0]) if named else labels.TOMBSTONES
 
     @contextlib.contextmanager
     def without(self, function: str, right: Call) -> Iterator[None]:

@@ -36,6 +36,7 @@ class Platform:
     target: Target
     overlay: Path
     token: str = dataclasses.field(repr=False)
+    ops_token: str = dataclasses.field(repr=False)
 
     def apply(self) -> None:
         """The overlay, as `make deploy` applies it; returns when all is ready."""
@@ -91,9 +92,9 @@ def deployed(target: Target, images: Images, stores: dict[str, str], folder: Pat
     Gone afterwards, and Knative's settings are as before.
     """
     overlay = write_overlay(folder, target, images)
-    platform = Platform(target, overlay, secrets.token_urlsafe(32))
+    platform = Platform(target, overlay, secrets.token_urlsafe(32), secrets.token_urlsafe(32))
     with knative_configured(), temporary_namespace(NAMESPACE):
-        apply(*make_secrets(stores, platform.token))
+        apply(*make_secrets(stores, platform.token, platform.ops_token))
         platform.apply()
         until(lambda: platform.get("front", "/health").status_code == 204, 60, "the ingress knows the front door")
         yield platform

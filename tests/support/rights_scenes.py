@@ -4,11 +4,17 @@ A scene prepares the cluster with every right there is, and returns what the fun
 called again, as the broker would.
 """
 
+import atexit
+import dataclasses
 import itertools
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from flask import Request, Response
@@ -22,10 +28,12 @@ from bigpanda_mlflow.endpoint import Handler, Platform
 from bigpanda_mlflow.events import Event, EventKey, EventType, Release, Results, Visualize
 from bigpanda_mlflow.frontdoor import FrontDoor
 from bigpanda_mlflow.names import service_name
+from bigpanda_mlflow.retaining import retain
 from bigpanda_mlflow.tombstones import Tombstone, bury
 from mlflow_on_demand.snapshot import Source
 from support.builders import visualize_event
 from support.laptop import make_request
+from support.rollout_scenes import candidate_that_is_taken_back, new_image, snapshot_of_a_task
 from support.scenes import MANIFEST, Clock, interrupted
 
 HOUR = timedelta(hours=1)
@@ -171,6 +179,24 @@ def something_new(stage: Stage) -> Act:
     return stage.act(_sweep, Event(EventKey(stage.admin.now(), "p"), EventType.PING, None))
 
 
+def _retain(stage: Stage) -> Act:
+    """The collector, over a store in which the task has a snapshot from long ago."""
+    store = Path(tempfile.mkdtemp(prefix="retain-"))
+    atexit.register(shutil.rmtree, store, ignore_errors=True)
+    manifest = store / str(stage.task) / "abc" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    os.utime(manifest, (1, 1))
+    settings = stage.function.settings.model_copy(update={"snapshot_store": store.as_uri()})
+    event = Event(EventKey(stage.admin.now(), "p"), EventType.PING, None)
+    return stage.act(retain, event, dataclasses.replace(stage.function, settings=settings))
+
+
+def snapshot_of_a_page(stage: Stage) -> Act:
+    stage.show()
+    return _retain(stage)
+
+
 def first_tarballs(stage: Stage) -> Act:
     return stage.act(_ingest, stage.ask())
 
@@ -247,10 +273,19 @@ SCENES = {
     "sweep": {
         "something is new": Scene(something_new, "204", stands=True),
     },
+    "retain": {
+        "a page that stands": Scene(snapshot_of_a_page, "204", stands=True),
+        "a page that has gone": Scene(_retain, "204", stands=False),
+    },
     "ingest": {
         "first tarballs": Scene(first_tarballs, "snapshot.published", stands=False),
         "more tarballs": Scene(more_tarballs, "snapshot.published", stands=True),
         "after the release": Scene(tarballs_after_the_release, "204", stands=False),
+    },
+    "rollout": {
+        "a new image": Scene(new_image, "204", stands=False),
+        "a snapshot": Scene(snapshot_of_a_task, "204", stands=False),
+        "a candidate is taken back": Scene(candidate_that_is_taken_back, "204", stands=True),
     },
     "front": {
         "a question": Scene(question, "ready", stands=True),

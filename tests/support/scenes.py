@@ -1,13 +1,18 @@
-"""What a scene for handlers is made of: a clock that is moved, somebody who interferes, a snapshot that was made."""
+"""What a scene for handlers is made of: a clock that is moved, events that arrive, somebody who interferes."""
 
 import dataclasses
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bigpanda_mlflow import handlers
 from bigpanda_mlflow.cluster import Cluster
 from bigpanda_mlflow.context import Context
+from bigpanda_mlflow.events import Event, EventKey, EventType, Release
+from bigpanda_mlflow.names import service_name
+from bigpanda_mlflow.taskservice import TaskService, read_service
 from mlflow_on_demand import snapshot
+from support.builders import visualize_event
 
 
 class Clock:
@@ -35,6 +40,30 @@ def interrupted(context: Context, method: str, meanwhile: Callable[[], object]) 
             return super().__getattribute__(name)
 
     return dataclasses.replace(context, cluster=Interrupted())
+
+
+def move(context: Context, by: timedelta) -> None:
+    assert isinstance(context.now, Clock)
+    context.now.now += by
+
+
+def ask(context: Context, task: int, lifetime: str = "PT1H", identity: str = "v1", **changes: Any) -> Any:
+    event = visualize_event(context.now(), identity, jeditaskid=task, lifetime=lifetime, **changes)
+    return handlers.visualize(event, context)
+
+
+def release(context: Context, task: int, at: datetime | None = None) -> Any:
+    event = Event(EventKey(at or context.now(), "w1"), EventType.RELEASE, Release(jeditaskid=task))
+    return handlers.release(event, context)
+
+
+def expire(context: Context) -> None:
+    handlers.expire(Event(EventKey(context.now(), "p"), EventType.PING, None), context)
+
+
+def find(context: Context, task: int) -> TaskService | None:
+    raw = context.cluster.get_service(service_name(task))
+    return None if raw is None else read_service(raw)
 
 
 MANIFEST = snapshot.Manifest(

@@ -98,7 +98,7 @@ def serving(
 def _read_log(server: TaskServer) -> None:
     assert server.process.stderr is not None
     for line in server.process.stderr:
-        entry = json.loads(line) if line.startswith("{") else {"message": line}
+        entry: dict[str, Any] = json.loads(line) if line.startswith("{") else {"message": line}
         server.log.append(entry)
-        if "running on http" in entry["message"]:
-            server.port = int(entry["message"].split("0.0.0.0:")[1].split()[0])
+        if entry["message"] == "listening":
+            server.port = int(entry["port"])

@@ -81,7 +81,8 @@ def _deploy(deployment: Deployment, platform: Platform, s3: S3Server, options: a
     first, *rest = read_manifests(_KNATIVE / "base")  # the namespace, which the settings live in
     deployment.apply(first)
     deployment.apply(make_settings(platform.ingress, platform.internal, options.idle_window))
-    for secret in make_secrets(s3.environment, keep_token(options.state / "front-token")):
+    tokens = (keep_token(options.state / name) for name in ("front-token", "ops-token"))
+    for secret in make_secrets(s3.environment, *tokens):
         deployment.apply(secret)
     for resource in rest:
         deployment.apply(resource)
@@ -114,6 +115,7 @@ def _summary(url: str, curl: str, platform: Platform, options: argparse.Namespac
   State     curl -H "Authorization: Bearer $(cat {options.state}/front-token)" {front}/tasks/{sample.TASK}
   Look      export KUBECONFIG={platform.kubeconfig}
             {kubectl} -n {NAMESPACE} get ksvc,pods
+            {Path(sys.executable).with_name("bigpanda-mlflow")} doctor {sample.TASK}
   Stop      Ctrl-C
 """
 

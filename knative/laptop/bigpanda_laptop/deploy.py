@@ -92,22 +92,25 @@ def make_settings(ingress: str, internal: str, idle_window: str) -> Resource:
         "BIGPANDA_ARTIFACT_STORES": f"s3://{METRICS}",
         "BIGPANDA_IDLE_WINDOW": idle_window,
         "K_SINK": f"{internal}/{NAMESPACE}/default",
+        "BIGPANDA_GATEWAY": internal,
     }
     return _make("ConfigMap", "bigpanda-mlflow", {"data": data})
 
 
-def make_secrets(environment: dict[str, str], token: str) -> list[Resource]:
-    """The credentials of the local S3, for ingest and for pages (on a laptop the same), and the front door's token."""
+def make_secrets(environment: dict[str, str], front_token: str, ops_token: str) -> list[Resource]:
+    """The credentials of the local S3, on a laptop the same for all who use it, and the front door's tokens."""
     contents = {
         "bigpanda-mlflow-stores": environment,
         "bigpanda-mlflow-page": environment,
-        "bigpanda-mlflow-front": {"BIGPANDA_FRONT_TOKENS": token},
+        "bigpanda-mlflow-retention": environment,
+        "bigpanda-mlflow-front": {"BIGPANDA_FRONT_TOKENS": front_token},
+        "bigpanda-mlflow-ops": {"BIGPANDA_OPS_TOKENS": ops_token},
     }
     return [_make("Secret", name, {"type": "Opaque", "stringData": data}) for name, data in contents.items()]
 
 
 def keep_token(path: Path) -> str:
-    """The front door's bearer token, made at the first run and kept in a file that only its owner reads."""
+    """A bearer token for the front door, made at the first run and kept in a file that only its owner reads."""
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(32))

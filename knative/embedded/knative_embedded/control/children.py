@@ -6,6 +6,7 @@ Source: knative/serving pkg/reconciler/service/resources, pkg/reconciler/configu
 import datetime as dt
 
 from knative_embedded import labels
+from knative_embedded.control.revision_names import asked_name
 from knative_embedded.objects import (
     Object,
     annotations_of,
@@ -13,7 +14,6 @@ from knative_embedded.objects import (
     copy_of,
     generation_of,
     labels_of,
-    meta,
     name_of,
     namespace_of,
     spec_of,
@@ -66,8 +66,7 @@ def make_route(service: Object) -> Object:
 
 def revision_name(configuration: Object) -> str:
     """The name that the template asks for, or `<configuration>-00001` by generation."""
-    wanted = meta(spec_of(configuration)["template"]).get("name")
-    return str(wanted or f"{name_of(configuration)}-{generation_of(configuration):05d}")
+    return asked_name(configuration) or f"{name_of(configuration)}-{generation_of(configuration):05d}"
 
 
 def make_revision(configuration: Object, now: dt.datetime) -> Object:

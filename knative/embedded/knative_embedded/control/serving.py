@@ -15,6 +15,7 @@ from knative_embedded.control.children import (
     revision_name,
 )
 from knative_embedded.control.hosts import Addresses
+from knative_embedded.control.revision_names import asked_name, is_taken
 from knative_embedded.control.writer import Writer
 from knative_embedded.kinds import CONFIGURATION, REVISION, ROUTE, SERVICE, Kind
 from knative_embedded.objects import (
@@ -47,6 +48,13 @@ class ServingControllers:
     async def reconcile_service(self, service: Object) -> None:
         """The Service's Configuration and Route, and its status from theirs."""
         configuration = await self._ensure(CONFIGURATION, service, make_configuration(service))
+        if configuration is not None and asked_name(configuration):
+            existing = self._store.get(REVISION, namespace_of(service), asked_name(configuration))
+            taken = is_taken(configuration, existing)
+            if taken or not serving_status.is_observed(configuration):
+                status = serving_status.make_held_status(service, configuration, taken=taken, now=self._clock())
+                await self._writer.write_status(SERVICE, service, status)
+                return
         route = await self._ensure(ROUTE, service, make_route(service))
         if configuration is not None and route is not None:
             status = serving_status.make_service_status(service, configuration, route, self._clock())
@@ -65,7 +73,12 @@ class ServingControllers:
     async def reconcile_configuration(self, configuration: Object) -> None:
         """The Revision of the present generation, and the status from all its Revisions."""
         namespace = namespace_of(configuration)
-        if self._store.get(REVISION, namespace, revision_name(configuration)) is None:
+        existing = self._store.get(REVISION, namespace, revision_name(configuration))
+        if is_taken(configuration, existing):
+            status = serving_status.make_taken_status(configuration, self._clock())
+            await self._writer.write_status(CONFIGURATION, configuration, status)
+            return
+        if existing is None:
             await self._store.create(REVISION, make_revision(configuration, self._clock()))
         owned = [
             one

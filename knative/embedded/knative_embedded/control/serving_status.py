@@ -7,7 +7,6 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable
 
-from knative_embedded import labels
 from knative_embedded.admission.autoscaling import parse_scale
 from knative_embedded.control.children import revision_name
 from knative_embedded.control.conditions import (
@@ -22,13 +21,13 @@ from knative_embedded.control.conditions import (
     read_verdict,
 )
 from knative_embedded.control.hosts import Addresses, local_url, route_url
+from knative_embedded.control.revision_names import asked_name, latest_first, say_taken
 from knative_embedded.objects import (
     Object,
     annotations_of,
     condition,
     generation_of,
     is_ready,
-    labels_of,
     name_of,
     namespace_of,
     spec_of,
@@ -75,11 +74,6 @@ def _container_status(container: Object) -> Object:
     return {"name": container["name"], **resolved}
 
 
-def newest_first(revisions: list[Object]) -> list[Object]:
-    """Revisions of one Configuration, the latest generation first."""
-    return sorted(revisions, key=lambda one: -int(labels_of(one).get(labels.CONFIGURATION_GENERATION, "0")))
-
-
 def make_configuration_status(configuration: Object, revisions: list[Object], now: dt.datetime) -> Object:
     """The latest created and the latest ready Revision, and whether they are the same."""
     created = revision_name(configuration)
@@ -98,10 +92,18 @@ def make_configuration_status(configuration: Object, revisions: list[Object], no
     )
 
 
+def make_taken_status(configuration: Object, now: dt.datetime) -> Object:
+    """The template asks for the name of another Revision: nothing is created, and what was ready stays."""
+    failed = deny("RevisionFailed", f"Revision creation failed with message: {say_taken(configuration)}.")
+    before = status_of(configuration)
+    kept = {name: before.get(name) for name in ("latestCreatedRevisionName", "latestReadyRevisionName")}
+    return make_status(configuration, make_conditions(configuration, {"Ready": failed}, {}, now), kept)
+
+
 def _latest_ready(configuration: Object, revisions: list[Object]) -> str:
     """The newest ready Revision; never one older than that of before, which stays also while it cannot start."""
     before = str(status_of(configuration).get("latestReadyRevisionName", ""))
-    for one in newest_first(revisions):
+    for one in latest_first(configuration, revisions):
         if is_ready(one) or name_of(one) == before:
             return name_of(one)
     return ""
@@ -179,25 +181,49 @@ def _observed_target(route: Object, target: Object, revision: str, addresses: Ad
 
 def make_service_status(service: Object, configuration: Object, route: Object, now: dt.datetime) -> Object:
     """What Configuration and Route say, and that the traffic has reached the latest ready Revision."""
-    configured = read_verdict(condition(configuration, "Ready"))
-    if status_of(configuration).get("observedGeneration") != generation_of(configuration):
-        configured = doubt(
-            "OutOfDate", "The Configuration is still working to reflect the latest desired specification."
-        )
     routed = read_verdict(condition(route, "Ready"))
-    if status_of(route).get("observedGeneration") != generation_of(route):
+    configured = _judge_configuration(configuration)
+    if not is_observed(route):
         routed = doubt("OutOfDate", "The Route is still working to reflect the latest desired specification.")
     elif routed.truth is Truth.TRUE:
         latest = status_of(configuration).get("latestReadyRevisionName")
         floating = [one for one in status_of(route).get("traffic") or [] if one.get("latestRevision")]
         if configured.truth is Truth.TRUE and any(one["revisionName"] != latest for one in floating):
             routed = doubt("TrafficNotMigrated", "Traffic is not yet migrated to the latest revision.")
+    return _make_service_status(service, configuration, status_of(route), (routed, configured), now)
+
+
+def make_held_status(service: Object, configuration: Object, *, taken: bool, now: dt.datetime) -> Object:
+    """The Route is left as it is: the Configuration has not come to the name that its template asks for, or that name
+    is `taken` by another Revision.
+    """
+    name = asked_name(configuration)
+    words = f'The revision name "{name}" is taken by a conflicting Revision, so traffic will not be migrated'
+    routed = deny("RevisionNameTaken", words) if taken else read_verdict(condition(service, "RoutesReady"))
+    verdicts = routed, _judge_configuration(configuration)
+    return _make_service_status(service, configuration, status_of(service), verdicts, now)
+
+
+def _judge_configuration(configuration: Object) -> Verdict:
+    if not is_observed(configuration):
+        return doubt("OutOfDate", "The Configuration is still working to reflect the latest desired specification.")
+    return read_verdict(condition(configuration, "Ready"))
+
+
+def is_observed(thing: Object) -> bool:
+    """Whether the status is of the present spec."""
+    return bool(status_of(thing).get("observedGeneration") == generation_of(thing))
+
+
+def _make_service_status(
+    service: Object, configuration: Object, routed: Object, verdicts: tuple[Verdict, Verdict], now: dt.datetime
+) -> Object:
     # The Route speaks first where both fail at once, as on a cluster, where it is reconciled last.
-    dependents = {"RoutesReady": routed, "ConfigurationsReady": configured}
+    dependents = dict(zip(("RoutesReady", "ConfigurationsReady"), verdicts, strict=True))
     fields = {
-        "url": status_of(route).get("url"),
-        "address": status_of(route).get("address"),
-        "traffic": status_of(route).get("traffic"),
+        "url": routed.get("url"),
+        "address": routed.get("address"),
+        "traffic": routed.get("traffic"),
         "latestCreatedRevisionName": status_of(configuration).get("latestCreatedRevisionName"),
         "latestReadyRevisionName": status_of(configuration).get("latestReadyRevisionName"),
     }

@@ -1,0 +1,102 @@
+"""The fleet as a rollout sees it: one small record a page, and where it stands. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from bigpanda_mlflow import labels
+from bigpanda_mlflow.cohorts import Activity
+from bigpanda_mlflow.names import jeditaskid_of
+from bigpanda_mlflow.rollout_services import image_of, state_of
+from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, ServicePhase, ServiceState
+from bigpanda_mlflow.times import parse_time
+from bigpanda_mlflow.traffic import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One page of the fleet: its Service's name, the image of its template, where it stands."""
+
+    name: str
+    image: str
+    state: ServiceState | None
+
+
+class Standing(StrEnum):
+    """Where a page stands, seen from one rollout."""
+
+    WAITING = "waiting"
+    WORKING = "working"
+    DONE = "done"
+    FAILED = "failed"
+    RETURNED = "returned"
+
+
+def standing_of(member: Member, rollout: Rollout) -> Standing:
+    """Where a page stands. One that has the image already, however it came by it, is done."""
+    state = member.state
+    if state is None or state.rollout != rollout.name:
+        settled = state is None or state.phase.is_settled
+        return Standing.DONE if settled and member.image == rollout.image else Standing.WAITING
+    if state.phase is ServicePhase.PROMOTED:
+        return Standing.DONE
+    if not state.phase.is_settled:
+        return Standing.WORKING
+    if is_another_try(state, rollout):
+        return Standing.WAITING
+    return Standing.FAILED if state.phase is ServicePhase.FAILED else Standing.RETURNED
+
+
+def is_another_try(state: ServiceState, rollout: Rollout) -> bool:
+    """Whether a page that did not make it in a halted round is to be tried again."""
+    gave_up = state.phase in {ServicePhase.FAILED, ServicePhase.RETURNED}
+    trying = rollout.phase in {RolloutPhase.PREPARING, RolloutPhase.ROLLING, RolloutPhase.COMPLETING}
+    return gave_up and trying and state.round < rollout.round
+
+
+def is_of_cohort(member: Member, rollout: Rollout) -> bool:
+    """Whether a page was begun in the rollout's present cohort and round."""
+    state = member.state
+    if state is None or state.rollout != rollout.name:
+        return False
+    return (state.cohort, state.round) == (rollout.cohort, rollout.round)
+
+
+def count_fleet(rollout: Rollout, fleet: Sequence[Member]) -> Rollout:
+    """The record with the fleet's numbers."""
+    counts = Counter(standing_of(member, rollout) for member in fleet)
+    return replace(rollout, services=len(fleet), promoted=counts[Standing.DONE], failed=counts[Standing.FAILED])
+
+
+def read_members(services: Iterable[Resource]) -> list[Member]:
+    """The pages among the Services."""
+    return [
+        Member(service["metadata"]["name"], image_of(service), state_of(service))
+        for service in services
+        if jeditaskid_of(service["metadata"]["name"]) is not None
+    ]
+
+
+def read_activities(revisions: Iterable[Resource]) -> dict[str, Activity]:
+    """How busy each page is, by its Service's name, from all Revisions of the fleet."""
+    found: dict[str, Activity] = {}
+    for revision in revisions:
+        service = revision["metadata"].get("labels", {}).get(labels.REVISION_OF, "")
+        found[service] = _add(found.get(service, Activity()), revision)
+    return found
+
+
+def _add(activity: Activity, revision: Resource) -> Activity:
+    status = revision.get("status", {})
+    conditions = {condition.get("type"): condition for condition in status.get("conditions", [])}
+    active, ready = conditions.get("Active", {}), conditions.get("Ready", {})
+    broken = activity.broken
+    if ready.get("status") == "False":
+        reason = ready.get("message") or ready.get("reason") or "no reason given"
+        broken = (*broken, (revision["metadata"]["name"], reason))
+    try:
+        since = max(activity.since, parse_time(active.get("lastTransitionTime", "")))
+    except ValueError:
+        since = activity.since
+    return Activity(activity.replicas + (status.get("actualReplicas") or 0), since, broken)

@@ -1,0 +1,242 @@
+"""One page through a rollout: read, decide, write, until there is nothing more to do for it now.
+
+Promises: each write is complete in itself and made against what was read, so that a crash after any of them, or
+somebody else's change before it, is continued by reading anew; no traffic moves once the record says that none may; no
+Revision is deleted that is routed, or could be at the next write.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from threading import Event as Flag
+from typing import Final, Protocol
+
+from bigpanda_mlflow import labels
+from bigpanda_mlflow.cluster_fleet import Fleet
+from bigpanda_mlflow.context import Context
+from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
+from bigpanda_mlflow.inside import Door, door_of, have_ingested
+from bigpanda_mlflow.names import jeditaskid_of
+from bigpanda_mlflow.rollout_members import is_another_try
+from bigpanda_mlflow.rollout_plan import Back, Forward, due_at, next_percent
+from bigpanda_mlflow.rollout_services import (
+    begin,
+    fail_where_it_is,
+    goal_of_retreat,
+    needed_revisions,
+    note_attempt,
+    retreat,
+    settle,
+    shift,
+    state_of,
+)
+from bigpanda_mlflow.rollout_state import Rollout, ServicePhase, ServiceState
+from bigpanda_mlflow.traffic import CANDIDATE, Resource, current_revision, tagged_revision
+
+log = logging.getLogger(__name__)
+
+MOST_ATTEMPTS: Final = 5
+"""How often a candidate may leave it open whether it is good; a minute or more lies between two of them."""
+_INGEST_SECONDS: Final = 180.0
+"""One that takes longer goes on by itself, and is found done at the next attempt."""
+_ROUTE_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.1
+_WRITES: Final = 30
+"""More than a page needs, with others writing at the same time."""
+_SETTLED: Final = {ServicePhase.FAILED, ServicePhase.RETURNED}
+_LEAVING: Final = {ServicePhase.FAILING, ServicePhase.RETURNING}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a candidate shows what it should, and if not, each difference in a sentence."""
+
+    ok: bool
+    reasons: tuple[str, ...] = ()
+
+
+class Verify(Protocol):
+    """Wakes a candidate and compares what it shows with what the task's page shows now."""
+
+    def __call__(
+        self, candidate_url: str, jeditaskid: int, expected_version: str, deadline: float, host: str | None, /
+    ) -> Verdict:
+        """By `deadline`, of the monotonic clock; `host` is the `Host` header to send, if another than the URL's. Raises
+        Transient where it cannot tell.
+        """
+
+
+class Result(StrEnum):
+    """How a page's turn ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    LATER = "later"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Carries out a plan's work; `halt` is set once the record no longer says that pages may move."""
+
+    context: Context
+    fleet: Fleet
+    rollout: Rollout
+    verify: Verify
+    halt: Flag
+
+    def carry_out(self, item: Forward | Back) -> Result:
+        """One page's turn. Raises Transient where the cluster does not do its part."""
+        for _ in range(_WRITES):
+            if self.halt.is_set():
+                return Result.LATER
+            service = self.context.cluster.get_service(item.name)
+            if service is None:
+                return Result.GONE
+            try:
+                result = self._forward(service) if isinstance(item, Forward) else self._back(service, item)
+            except ClusterConflict:
+                continue
+            if result is not None:
+                return result
+        raise Transient(f"{item.name} keeps changing")
+
+    def _forward(self, service: Resource) -> Result | None:
+        state = state_of(service)
+        if state is None or state.rollout != self.rollout.name or is_another_try(state, self.rollout):
+            return self._begin(service)
+        if state.phase is ServicePhase.PROMOTED:
+            return Result.DONE
+        if state.phase in _SETTLED:
+            return Result.FAILED
+        if state.phase in _LEAVING:
+            return self._clear_away(service, state)
+        return self._judge(service, state)
+
+    def _begin(self, service: Resource) -> Result | None:
+        if not current_revision(service):  # just made, perhaps
+            service = self._await(service, lambda found: bool(current_revision(found)))
+        self._write(service, lambda found: begin(found, self.rollout, self.context.now()))
+        return None
+
+    def _judge(self, service: Resource, state: ServiceState) -> Result | None:
+        settings, now = self.context.settings, self.context.now()
+        if due_at(state, self.rollout, settings) > now:
+            return Result.LATER
+        try:
+            verdict = self._ask(service, state)
+        except Transient as error:
+            if state.attempts + 1 < MOST_ATTEMPTS:
+                reason = str(error)
+                self._write(service, lambda found: note_attempt(found, state, reason, now))
+                return Result.LATER
+            verdict = Verdict(ok=False, reasons=(f"{error}, {MOST_ATTEMPTS} times",))
+        except Permanent as error:
+            verdict = Verdict(ok=False, reasons=(str(error),))
+        if not verdict.ok:
+            self._retreat(service, state, "; ".join(verdict.reasons), fails=True)
+            return None
+        if self.halt.is_set():
+            return Result.LATER
+        percent = next_percent(state, is_busy=self._is_busy(state.current), steps=settings.rollout_steps)
+        if percent == 100:
+            self._collect(self._again(service))
+        self._write(service, lambda found: shift(found, state, percent, self.context.now()))
+        log.info("moved", extra={"service": service["metadata"]["name"], "percent": percent})
+        return None if percent == 100 else Result.LATER
+
+    def _ask(self, service: Resource, state: ServiceState) -> Verdict:
+        """Its snapshot in the candidate's schema first, then the candidate."""
+        name, settings = service["metadata"]["name"], self.context.settings
+        task = jeditaskid_of(name)
+        assert task is not None  # a plan's names are of pages
+        if state.phase is ServicePhase.CANDIDATE:
+            cause = f"{self.rollout.name}:{state.attempts}"
+            door = door_of("ingest", CANDIDATE, settings)
+            have_ingested(door, task, cause, self.context.now(), _INGEST_SECONDS)
+        found = self._await(service, lambda one: tagged_revision(one, CANDIDATE) == state.candidate)
+        if tagged_revision(found, CANDIDATE) != state.candidate:
+            raise Transient(f"Knative does not route to {state.candidate}{self._fault_of(state.candidate)}")
+        return self._verify(door_of(name, CANDIDATE, settings), task)
+
+    def _verify(self, door: Door, task: int) -> Verdict:
+        deadline = time.monotonic() + self.context.settings.rollout_verify_timeout.total_seconds()
+        return self.verify(door.url, task, self.rollout.version, deadline, door.host)
+
+    def _back(self, service: Resource, item: Back) -> Result | None:
+        state = state_of(service)
+        if state is None or state.phase in _SETTLED:
+            return Result.FAILED if item.fails else Result.DONE
+        if state.phase in _LEAVING:
+            return self._clear_away(service, state)
+        self._retreat(service, state, item.reason, fails=item.fails)
+        return None
+
+    def _retreat(self, service: Resource, state: ServiceState, reason: str, *, fails: bool) -> None:
+        revision = self.fleet.get_revision(goal_of_retreat(state))
+        log.warning("goes back", extra={"service": service["metadata"]["name"], "reason": reason})
+        if revision is None:
+            gone = f"{reason}; but its former Revision is gone"
+            self._write(service, lambda found: fail_where_it_is(found, state, gone))
+        else:
+            self._write(service, lambda found: retreat(found, revision, reason, self.context.now(), fails=fails))
+
+    def _clear_away(self, service: Resource, state: ServiceState) -> Result | None:
+        def is_routed(found: Resource) -> bool:
+            traffic = found.get("status", {}).get("traffic") or []
+            return any(target.get("revisionName") == state.candidate for target in traffic)
+
+        service = self._await(service, lambda found: not is_routed(found))
+        if is_routed(service):
+            return Result.LATER
+        self._collect(service)
+        self._write(service, lambda found: settle(found, state, self.context.now()))
+        return None
+
+    def _collect(self, service: Resource) -> None:
+        needed = needed_revisions(service)
+        for revision in self.fleet.list_revisions(f"{labels.REVISION_OF}={service['metadata']['name']}"):
+            if revision["metadata"]["name"] not in needed:
+                self.fleet.delete_revision(revision)
+
+    def _await(self, service: Resource, holds: Callable[[Resource], bool]) -> Resource:
+        """The Service once that holds, or as it is when the time is up."""
+        deadline = time.monotonic() + _ROUTE_SECONDS
+        while not holds(service) and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            service = self._again(service)
+        return service
+
+    def _again(self, service: Resource) -> Resource:
+        """The Service as it is now. Raises ClusterConflict if its spec, or its place in a rollout, is another."""
+        found = self.context.cluster.get_service(service["metadata"]["name"])
+        same = found is not None and found["metadata"]["generation"] == service["metadata"]["generation"]
+        if found is None or not same or state_of(found) != state_of(service):
+            raise ClusterConflict("changed or deleted meanwhile")
+        return found
+
+    def _write(self, service: Resource, change: Callable[[Resource], Resource]) -> None:
+        """Writes the change of what was read. Of a status, or of an event's annotations, that came meanwhile nothing is
+        lost, and no candidate has to be asked again for it.
+        """
+        for _ in range(_WRITES):
+            try:
+                self.context.cluster.replace_service(change(service))
+            except ClusterConflict:
+                service = self._again(service)
+            else:
+                return
+        raise Transient(f"{service['metadata']['name']} keeps changing")
+
+    def _is_busy(self, revision: str) -> bool:
+        found = self.fleet.get_revision(revision)
+        return bool(found and found.get("status", {}).get("actualReplicas"))
+
+    def _fault_of(self, revision: str) -> str:
+        found = self.fleet.get_revision(revision) or {}
+        for condition in found.get("status", {}).get("conditions", []):
+            if condition["type"] == "Ready" and condition["status"] == "False":
+                return f": {condition.get('message') or condition.get('reason')}"
+        return ""
