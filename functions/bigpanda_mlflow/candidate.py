@@ -26,6 +26,10 @@ class Unanswered(Exception):
     """A request that came to no good answer; the message says why, in words that follow the request's name."""
 
 
+class Oversized(Unanswered):
+    """An answer that is larger than any that is read: asking again is of no use."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """An answer: its status, its media type, and its body."""
@@ -90,6 +94,8 @@ class Candidate:
         while time.monotonic() < until:
             try:
                 reply = self._ask(method, path, headers, body)
+            except Oversized:
+                raise
             except Unanswered as error:
                 why = str(error)
             else:
@@ -123,7 +129,7 @@ class Candidate:
         for chunk in answer.iter_content(_CHUNK):
             body += chunk
             if len(body) > MAX_BODY:
-                raise Unanswered(f"its answer is larger than {MAX_BODY} bytes")
+                raise Oversized(f"its answer is larger than {MAX_BODY} bytes")
             if time.monotonic() > self._deadline:
                 raise Unanswered("its answer did not end in time")
         return bytes(body)
