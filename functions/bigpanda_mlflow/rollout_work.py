@@ -34,6 +34,7 @@ from bigpanda_mlflow.rollout_services import (
 )
 from bigpanda_mlflow.rollout_state import Rollout, ServicePhase, ServiceState
 from bigpanda_mlflow.traffic import CANDIDATE, Resource, current_revision, tagged_revision
+from bigpanda_mlflow.verification import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +48,6 @@ _WRITES: Final = 30
 """More than a page needs, with others writing at the same time."""
 _SETTLED: Final = {ServicePhase.FAILED, ServicePhase.RETURNED}
 _LEAVING: Final = {ServicePhase.FAILING, ServicePhase.RETURNING}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a candidate shows what it should, and if not, each difference in a sentence."""
-
-    ok: bool
-    reasons: tuple[str, ...] = ()
 
 
 class Verify(Protocol):

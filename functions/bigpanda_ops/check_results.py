@@ -10,9 +10,9 @@ from bigpanda_ops.case import Case
 from bigpanda_ops.findings import Finding, Stage, passed, unreachable, wrong
 from bigpanda_ops.snapshots import Published
 from mlflow_on_demand.errors import AccessDenied, ObjectMissing, OnDemandError, StoreUnavailable
-from mlflow_on_demand.ingest import find_tarballs
 from mlflow_on_demand.reading import find_reading
 from mlflow_on_demand.snapshot import Lost, Source, open_snapshot_store
+from mlflow_on_demand.sources import find_tarballs
 
 _MOST_REASONS = 3
 

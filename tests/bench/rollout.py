@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.figures import Figure, write_table
 from bigpanda_mlflow.resources import make_service
-from bigpanda_mlflow.rollout_work import Verdict
+from bigpanda_mlflow.verification import Verdict
 from embedded.kit import Cluster as Runtime
 from support.builders import visualize_event
 from support.rollouts import World, complete, write_images

@@ -199,7 +199,7 @@ def test_files_of_credentials_are_asked_of_the_operator_and_mounted_where_they_a
         one["metadata"]["name"]: one["stringData"]
         for one in yaml.safe_load_all((KNATIVE / "secrets.example.yaml").read_text())
     }
-    with_stores = {"ingest": "stores", "sweep": "stores", "retain": "retention"}
+    with_stores = {"ingest": "stores", "sweep": "stores", "retain": "retention", "rollout": "page"}
     for name, service in functions(with_component(tmp_path, "credential-files")).items():
         volumes = {one["name"]: one for one in service["spec"]["template"]["spec"]["volumes"]}
         mounts = {one["name"]: one["mountPath"] for one in container(service)["volumeMounts"]}

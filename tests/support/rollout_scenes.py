@@ -10,7 +10,7 @@ from bigpanda_mlflow.names import service_name
 from bigpanda_mlflow.rollout_handlers import rollout
 from bigpanda_mlflow.rollout_services import begin
 from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, make_rollout, move, put_rollout
-from bigpanda_mlflow.rollout_work import Verdict
+from bigpanda_mlflow.verification import Verdict
 from support.laptop import until
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from typing import Any
 from kubernetes import config
 
 from bigpanda_mlflow import handlers, labels
-from bigpanda_mlflow.candidate_ready import verify_ready
 from bigpanda_mlflow.cluster import Cluster
 from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.events import Event, EventKey, EventType, ImagePublished, RolloutCommand
@@ -27,6 +26,7 @@ from bigpanda_mlflow.settings import Settings
 from embedded.kit import Cluster as Runtime
 from embedded.kit import eventually
 from support.builders import ENVIRONMENT, visualize_event
+from support.ready_only import verify_ready
 from support.scenes import Clock
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")

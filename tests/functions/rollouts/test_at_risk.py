@@ -12,7 +12,7 @@ from bigpanda_mlflow.errors import Transient
 from bigpanda_mlflow.events import Event, EventKey, EventType, Release, SnapshotPublished
 from bigpanda_mlflow.rollout_services import begin
 from bigpanda_mlflow.rollout_state import RolloutPhase
-from bigpanda_mlflow.rollout_work import Verdict
+from bigpanda_mlflow.verification import Verdict
 from support.builders import visualize_event
 from support.rollouts import Dead, World, complete, image
 

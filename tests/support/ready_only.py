@@ -5,7 +5,7 @@ from typing import Final
 
 import requests
 
-from bigpanda_mlflow.rollout_work import Verdict
+from bigpanda_mlflow.verification import Verdict
 
 _ANSWER_SECONDS: Final = 10
 _POLL_SECONDS: Final = 0.2
