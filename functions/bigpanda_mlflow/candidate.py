@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import requests
 
-MAX_BODY: Final = 32 * 2**20
+MAX_BODY: Final = 16 * 2**20
 _ANSWER_SECONDS: Final = 60.0
 """A wake is held by the activator; an answer that takes longer than this is as good as none."""
 _AGAIN_SECONDS: Final = 10.0

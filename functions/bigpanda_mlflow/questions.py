@@ -6,13 +6,13 @@ histories of these runs; what speaks of all runs together is left out.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
-from mlflow_on_demand.answers import Answers
+from mlflow_on_demand.answers import Answer, Answers
 
 SEARCH_RUNS: Final = "/ajax-api/2.0/mlflow/runs/search"
 _GET_RUN: Final = "/ajax-api/2.0/mlflow/runs/get"
@@ -24,29 +24,32 @@ _MOST_RUNS: Final = 20
 
 @dataclass(frozen=True)
 class Question:
-    """A request, what it is called in a reason, and what was answered before; `body` is JSON, None for none."""
+    """A request, what it is called in a reason, and what was answered before, which is unpacked when it is wanted: all
+    answers of a large task at once would not fit into a small process. `body` is JSON, None for none.
+    """
 
     name: str
     method: str
     path: str
     body: Any = field(repr=False)
-    before: Any = field(repr=False)
+    before: Callable[[], Any] = field(repr=False)
 
 
 def make_questions(answers: Answers, *, is_whole: bool) -> list[Question]:
     """The requests for a candidate over the tarballs of these recorded answers, or, if not `is_whole`, over more."""
-    recorded = [_read(key, json.loads(answer.body())) for key, answer in answers.items()]
+    recorded = [_read(key, answer) for key, answer in answers.items()]
     if is_whole:
         return [one for one in recorded if not one.path.startswith(_OF_THE_RELEASE)]
-    runs = [run for one in recorded if one.path == SEARCH_RUNS for run in islice(_runs_of(one.before), _MOST_RUNS)]
+    runs = [run for one in recorded if one.path == SEARCH_RUNS for run in islice(_runs_of(one.before()), _MOST_RUNS)]
     return [*map(_ask_for, runs), *(one for one in recorded if one.path.startswith(_HISTORIES))]
 
 
-def _read(key: str, before: Any) -> Question:
+def _read(key: str, answer: Answer) -> Question:
     """A recorded request from its key (see `request_key`)."""
     method, path, fields, body = json.loads(key)
     query = urlencode([(name, value) for name, value in fields])
-    return Question(_name(path, query, body), method, f"{path}?{query}" if query else path, body, before)
+    address = f"{path}?{query}" if query else path
+    return Question(_name(path, query, body), method, address, body, lambda: json.loads(answer.body()))
 
 
 def _name(path: str, query: str, body: Any) -> str:
@@ -65,4 +68,6 @@ def _runs_of(page: Any) -> Iterator[dict[str, Any]]:
 
 def _ask_for(run: dict[str, Any]) -> Question:
     run_id = run["info"]["run_id"]
-    return Question(f"runs/get of {run_id}", "GET", f"{_GET_RUN}?{urlencode({'run_id': run_id})}", None, {"run": run})
+    return Question(
+        f"runs/get of {run_id}", "GET", f"{_GET_RUN}?{urlencode({'run_id': run_id})}", None, lambda: {"run": run}
+    )

@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 
 MOST_REASONS: Final = 10
 _MOST_ASKED_ANEW: Final = 40
-_PAGE: Final = 500
-_MOST_PAGES: Final = 20
+_PAGE: Final = 200
+_MOST_PAGES: Final = 50
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _find_reasons(candidate: Candidate, golden: Golden, expected: str) -> Iterat
 def _ask(candidate: Candidate, question: Question, *, anew: bool) -> str | None:
     try:
         now = candidate.ask(question.method, question.path, anew, question.body)
-        difference = find_difference(question.before, now.json())
+        difference = find_difference(question.before(), now.json())
     except Unanswered as error:
         difference = str(error)
     return None if difference is None else f"{question.name}: {difference}"
