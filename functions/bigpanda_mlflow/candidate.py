@@ -26,6 +26,10 @@ class Unanswered(Exception):
     """A request that came to no good answer; the message says why, in words that follow the request's name."""
 
 
+class OutOfTime(Exception):
+    """The deadline is over, with questions left: nothing is known against the candidate by that."""
+
+
 class Oversized(Unanswered):
     """An answer that is larger than any that is read: asking again is of no use."""
 
@@ -87,9 +91,9 @@ class Candidate:
         raise Unanswered(f"was not ready in time ({why})")
 
     def ask(self, method: str, path: str, anew: bool = False, body: Any = None) -> Reply:  # noqa: FBT001, FBT002
-        """The reply with status 200; `anew` wants MLflow's own, none that was recorded. Raises Unanswered."""
+        """The reply with status 200; `anew` wants MLflow's own, not a recorded one. Raises Unanswered, OutOfTime."""
         headers = {"Cache-Control": "no-cache"} if anew else {}
-        why = "there was no time left to ask"
+        why = ""
         until = min(self._deadline, time.monotonic() + _AGAIN_SECONDS)
         while time.monotonic() < until:
             try:
@@ -103,8 +107,10 @@ class Candidate:
                     return reply
                 why = f"it answers {reply.status}"
                 if reply.status not in _NOT_YET:
-                    break
+                    raise Unanswered(why)
             self._sleep()
+        if time.monotonic() >= self._deadline:
+            raise OutOfTime
         raise Unanswered(why)
 
     def _ask(self, method: str, path: str, headers: dict[str, str], body: Any) -> Reply:

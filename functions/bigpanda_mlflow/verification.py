@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Final
 from urllib.parse import urlencode
 
-from bigpanda_mlflow.candidate import Candidate, Unanswered
+from bigpanda_mlflow.candidate import Candidate, OutOfTime, Unanswered
 from bigpanda_mlflow.comparison import find_difference
 from bigpanda_mlflow.errors import Transient
 from bigpanda_mlflow.golden import Artifact, Golden, find_golden, find_snapshots
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 MOST_REASONS: Final = 10
 _MOST_ASKED_ANEW: Final = 40
 _PAGE: Final = 200
-_MOST_PAGES: Final = 50
+_MOST_PAGES: Final = 25
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Verification:
     ) -> Verdict:
         """By `deadline`, of the monotonic clock. `host` is the Host to send where it is not the URL's own.
 
-        Raises Transient where it cannot tell: the store does not answer, or the candidate's snapshot lacks tarballs
-        that the present one has, because they are still to be ingested.
+        Raises Transient where it cannot tell: the store does not answer, the candidate's snapshot lacks tarballs that
+        the present one has, because they are still to be ingested, or the time was over before the questions were.
         """
         try:
             with Candidate(candidate_url, host, deadline) as candidate:
@@ -79,8 +79,13 @@ class Verification:
         _log.info(
             "verifying", extra={"jeditaskid": jeditaskid, "against": golden.version, "asked": len(golden.answers)}
         )
-        reasons = tuple(islice(_find_reasons(candidate, golden, expected), MOST_REASONS))
-        return Verdict(ok=not reasons, reasons=reasons)
+        reasons: list[str] = []
+        try:
+            reasons.extend(islice(_find_reasons(candidate, golden, expected), MOST_REASONS))
+        except OutOfTime:
+            if not reasons:
+                raise Transient(f"the candidate of task {jeditaskid} could not be asked everything in time") from None
+        return Verdict(ok=not reasons, reasons=tuple(reasons))
 
 
 def _find_reasons(candidate: Candidate, golden: Golden, expected: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bigpanda_mlflow import candidate
-from bigpanda_mlflow.candidate import MAX_BODY, Candidate, Unanswered
+from bigpanda_mlflow.candidate import MAX_BODY, Candidate, OutOfTime, Unanswered
 from bigpanda_mlflow.errors import Transient
 from bigpanda_mlflow.verification import Verdict, Verification
 from mlflow_on_demand.answers import answers_key, find_answers, pack_answers
@@ -230,3 +230,5 @@ def test_who_wakes_is_asked_again_and_nobody_is_listened_to_for_ever() -> None:
         assert Handler.asked == 3
         with pytest.raises(Unanswered, match=f"its answer is larger than {MAX_BODY} bytes"):
             patient.ask("GET", "/endless")
+        with Candidate(url, None, time.monotonic()) as late, pytest.raises(OutOfTime):
+            late.ask("GET", "/")
