@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import requests
 
-MAX_BODY: Final = 32 * 2**20
+MAX_BODY: Final = 16 * 2**20
 _ANSWER_SECONDS: Final = 60.0
 """A wake is held by the activator; an answer that takes longer than this is as good as none."""
 _AGAIN_SECONDS: Final = 10.0
@@ -24,6 +24,14 @@ _NOT_YET: Final = frozenset({502, 503, 504})
 
 class Unanswered(Exception):
     """A request that came to no good answer; the message says why, in words that follow the request's name."""
+
+
+class OutOfTime(Exception):
+    """The deadline is over, with questions left: nothing is known against the candidate by that."""
+
+
+class Oversized(Unanswered):
+    """An answer that is larger than any that is read: asking again is of no use."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +91,15 @@ class Candidate:
         raise Unanswered(f"was not ready in time ({why})")
 
     def ask(self, method: str, path: str, anew: bool = False, body: Any = None) -> Reply:  # noqa: FBT001, FBT002
-        """The reply with status 200; `anew` wants MLflow's own, none that was recorded. Raises Unanswered."""
+        """The reply with status 200; `anew` wants MLflow's own, not a recorded one. Raises Unanswered, OutOfTime."""
         headers = {"Cache-Control": "no-cache"} if anew else {}
-        why = "there was no time left to ask"
+        why = ""
         until = min(self._deadline, time.monotonic() + _AGAIN_SECONDS)
         while time.monotonic() < until:
             try:
                 reply = self._ask(method, path, headers, body)
+            except Oversized:
+                raise
             except Unanswered as error:
                 why = str(error)
             else:
@@ -97,8 +107,10 @@ class Candidate:
                     return reply
                 why = f"it answers {reply.status}"
                 if reply.status not in _NOT_YET:
-                    break
+                    raise Unanswered(why)
             self._sleep()
+        if time.monotonic() >= self._deadline:
+            raise OutOfTime
         raise Unanswered(why)
 
     def _ask(self, method: str, path: str, headers: dict[str, str], body: Any) -> Reply:
@@ -123,7 +135,7 @@ class Candidate:
         for chunk in answer.iter_content(_CHUNK):
             body += chunk
             if len(body) > MAX_BODY:
-                raise Unanswered(f"its answer is larger than {MAX_BODY} bytes")
+                raise Oversized(f"its answer is larger than {MAX_BODY} bytes")
             if time.monotonic() > self._deadline:
                 raise Unanswered("its answer did not end in time")
         return bytes(body)

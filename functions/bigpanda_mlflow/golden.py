@@ -2,7 +2,8 @@
 
 Ingest recorded what each MLflow release answers to the requests of the page's first view. A candidate of another
 release must answer the same; one of the same release (another build of this project's image) is held against that
-release's own recording. Only a snapshot of the same tarballs and objective can be compared, whatever its schema.
+release's own recording. Snapshots are compared whatever their schema, if they are of the same tarballs for the same
+objective, or if the candidate's has some more: a task that still runs gets them at any time.
 """
 
 import io
@@ -31,14 +32,15 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Golden:
-    """A snapshot's manifest; the answers that were recorded over it, by which release (empty if by none); and its
-    smallest artifact that is not empty, if it has one that is small enough to look at.
+    """A snapshot's manifest; the answers that were recorded over it, by which release (empty if by none); its smallest
+    artifact that is not empty, if it has one that is small enough to look at; and whether the candidate has no more.
     """
 
     manifest: Manifest
     version: str
     answers: Answers = field(repr=False)
     artifact: Artifact | None
+    is_whole: bool = True
 
 
 def find_snapshots(snapshot_store: str, jeditaskid: int) -> list[tuple[Manifest, Store]]:
@@ -61,20 +63,33 @@ def find_snapshots(snapshot_store: str, jeditaskid: int) -> list[tuple[Manifest,
 
 
 def find_golden(snapshots: list[tuple[Manifest, Store]], content: str, candidate: str) -> Golden | None:
-    """What to hold a candidate of release `candidate` against that shows this `content`; None when there is no snapshot
-    of it. The present release is the one that recorded something and is not the candidate's; of several, that of the
-    snapshot that was published last.
+    """What to hold a candidate of release `candidate` against that shows this `content`.
+
+    The present release is the one that recorded something and is not the candidate's; of several, that of the snapshot
+    that was published last. None when its snapshot has tarballs that the candidate's lacks. Only where no other release
+    recorded anything is it the candidate's own: another build of this project's image.
     """
-    same = [(manifest, store) for manifest, store in snapshots if manifest.content == content]
-    recorded = [(*one, version) for one in same for version in _versions(*one)]
-    recorded.sort(key=lambda one: one[2] == candidate)
-    for manifest, store, version in recorded:
-        answers = find_answers(store, manifest, version)
+    same = [one for one in snapshots if one[0].content == content]
+    if not same:
+        return None
+    comparable = [*same, *(one for one in snapshots if _is_part(one[0], same[0][0]))]
+    versions = [(*one, version) for one in snapshots for version in _versions(*one)]
+    others = [one for one in versions if one[2] != candidate]
+    for manifest, store, version in others or versions:
+        answers = find_answers(store, manifest, version) if (manifest, store) in comparable else None
         if answers is not None:
-            return Golden(manifest, version, answers, _find_artifact(manifest, store))
-    for manifest, store in same:
-        return Golden(manifest, manifest.mlflow_version, {}, _find_artifact(manifest, store))
-    return None
+            return Golden(manifest, version, answers, _find_artifact(manifest, store), manifest.content == content)
+    if others:
+        return None
+    manifest, store = comparable[-1]
+    is_whole = manifest.content == content
+    return Golden(manifest, manifest.mlflow_version, {}, _find_artifact(manifest, store), is_whole)
+
+
+def _is_part(manifest: Manifest, shown: Manifest) -> bool:
+    """Whether one snapshot is of some of the other's tarballs, for the same objective."""
+    is_less = set(manifest.sources) < set(shown.sources)
+    return is_less and manifest.objective == shown.objective
 
 
 def _versions(manifest: Manifest, store: Store) -> Iterator[str]:

@@ -8,7 +8,7 @@ stays. Pure. The address is that of MLflow 3.17's page, and of 3.18's.
 
 While traffic is split, two Revisions answer by turns, of two MLflows with a snapshot each. What they are asked for is
 the digest of what was ingested, not of the snapshot, which is the same in both; and where one lags behind the other,
-the page follows to what it has not shown yet, never back.
+the table asks anew once for each that the page was not told of before, so it does not flap.
 """
 
 import json

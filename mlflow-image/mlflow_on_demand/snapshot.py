@@ -138,8 +138,12 @@ class Manifest:
 
     @cached_property
     def content(self) -> str:
-        """A digest of what was ingested for which objective: the same in the snapshots of every MLflow."""
-        return hashlib.sha256(to_json((self.jeditaskid, self.objective, self.sources))).hexdigest()
+        """A digest of what was ingested for which objective: the same in the snapshots of every MLflow, and, for it is
+        compared across images, in those of every version of ours.
+        """
+        objective = None if self.objective is None else (self.objective.metric, self.objective.direction)
+        sources = [(one.name, one.uri, one.size, one.etag) for one in self.sources]
+        return hashlib.sha256(to_json((self.jeditaskid, objective, sources))).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from support.upgraded_task import SERVICE, UpgradedTask, serving_both_releases
 
 WALKS = 2
 LOADS = 4
+POLLS = 8
 PATIENCE = 120.0
 RUN = "best ☀"
 # Of all pages, those that bring files of their own and show what this task has.
@@ -182,25 +183,41 @@ def test_nothing_fails_that_does_not_fail_on_one_release(
         seen |= releases
 
 
-@pytest.mark.browser
-def test_the_table_does_not_ask_anew_because_another_release_answers(chromium: Browser, task: UpgradedTask) -> None:
-    """That it does when there are other results: see test_live_look.py."""
-    task.split(50)
-    context = chromium.new_context(viewport={"width": 1400, "height": 900})
-    page, snapshots, asked = context.new_page(), set[str](), set[str]()
+def look_on(browser: Browser, task: UpgradedTask) -> list[str]:
+    """What a page asks for once it has come to rest, and was told of both releases' snapshots by turns."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    page, told, asked = context.new_page(), list[str](), list[str]()
     page.clock.install()
     notes = listen(page)
     page.goto(f"http://{task.netloc}/")
     see_runs(page, notes)
-    page.on("request", lambda request: asked.add(urlsplit(request.url).path))
-    while len(snapshots) < 2:
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    while len(told) < POLLS or len({*told}) < 2:
         with page.expect_response(lambda response: urlsplit(response.url).path == STATUS_PATH) as answer:
             page.clock.fast_forward((EVERY_SECONDS + 1) * 1000)
-            page.mouse.move(300, 300 + len(snapshots))
-        snapshots.add(answer.value.json()["snapshot"])
-        page.wait_for_timeout(500)
-    assert SEARCH_RUNS not in asked
+            page.mouse.move(300, 300 + len(told) % 2)
+        told.append(answer.value.json()["snapshot"])
+        page.wait_for_timeout(300)
     context.close()
+    return asked
+
+
+@pytest.mark.browser
+def test_the_table_does_not_ask_anew_because_another_release_answers(chromium: Browser, task: UpgradedTask) -> None:
+    """That it does when there are other results: see test_live_look.py."""
+    task.split(50)
+    assert SEARCH_RUNS not in look_on(chromium, task)
+
+
+@pytest.mark.browser
+def test_where_one_release_lags_behind_the_table_asks_anew_once(chromium: Browser, task: UpgradedTask) -> None:
+    task.split(50)
+    task.ingest_more_with_the_other_release()
+    assert look_on(chromium, task).count(SEARCH_RUNS) <= 1
+    deadline = time.monotonic() + PATIENCE
+    host = f"candidate-{SERVICE}.default.svc.cluster.local"
+    verify = Verification(task.store.as_uri())
+    assert verify(task.cluster.endpoints["internal"], TASK, other_version(), deadline, host) == Agreed(ok=True)
 
 
 def test_all_goes_to_the_candidate_and_back_by_one_patch_each(task: UpgradedTask) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bigpanda_laptop.s3 import S3Server
 from mlflow_on_demand import other_uis
 from mlflow_on_demand.bundle import Spool
 from mlflow_on_demand.errors import ChecksumMismatch
@@ -214,6 +215,21 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_its_own_pack_is_not_looked_into(tmp_path: Path) -> None:
     write_pack(tmp_path, OTHER, ui_key())
     assert OtherUis(open_ui_store(tmp_path.as_uri())).read(MAIN) is None
+
+
+def test_from_s3_as_from_a_folder(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in s3_server.environment.items():
+        monkeypatch.setenv(variable, value)
+    (s3_server.folder / "other-uis").mkdir()
+    with monkeypatch.context() as another:
+        another.setattr(other_uis, "mlflow_version", lambda: "3.99.0")
+        assert publish_ui("s3://other-uis/some/prefix", tmp_path)
+    uis = OtherUis(open_ui_store("s3://other-uis/some/prefix"))
+    for name in ("static/js", "static/media"):
+        path = max((ui_dir() / name).iterdir(), key=lambda one: one.stat().st_size)
+        found = uis.read(f"{name}/{path.name}")
+        assert found is not None
+        assert found.plain() == path.read_bytes()
 
 
 def test_without_a_store_there_is_nothing(tmp_path: Path) -> None:

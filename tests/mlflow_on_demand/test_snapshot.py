@@ -169,3 +169,16 @@ def test_an_object_is_uploaded_unless_the_present_manifest_names_it(
     (tmp_path / "again.gz").write_bytes(store.read(manifest.database.name))
     publish_object(store, manifest.database, tmp_path / "again.gz")
     assert store.stat(manifest.database.name) != before
+
+
+def test_content_is_what_was_ingested_and_for_what(manifest: Manifest) -> None:
+    other = dataclasses.replace(manifest, digest="x", schema_revision="x", mlflow_version="x", index=manifest.database)
+    assert other.content == manifest.content
+    found = [
+        dataclasses.replace(manifest, objective=Objective("another", "maximize")),
+        dataclasses.replace(manifest, objective=None),
+        dataclasses.replace(manifest, sources=()),
+        dataclasses.replace(manifest, sources=(Source("a.tgz", "s3://b/a.tgz", 1, "etag"),)),
+        dataclasses.replace(manifest, jeditaskid=8),
+    ]
+    assert len({one.content for one in (manifest, *found)}) == 6

@@ -18,7 +18,7 @@ from bigpanda_mlflow.settings import Settings
 from embedded.kit import Cluster, eventually, ready, services
 from mlflow_on_demand.mlflow_facts import mlflow_version
 from support.builders import ENVIRONMENT, visualize_event
-from support.hpo_files import TASK, name
+from support.hpo_files import TASK, Point, name, run_id, tarball, write_task
 from support.releases import ingest_with, other_python, other_version
 
 SERVICE = f"task-{TASK}"
@@ -74,6 +74,13 @@ class UpgradedTask:
     def split(self, percent: int) -> None:
         """So many of 100 requests to the present release, the rest to the other."""
         self.patch(make_traffic(percent, {"revisionName": CANDIDATE}))
+
+    def ingest_more_with_the_other_release(self) -> None:
+        """One more tarball, which the present release does not know yet; returns when the candidate shows it."""
+        tarballs = write_task(self.store.with_name("tarballs"), {name(2): tarball(Point(run_id(2), "late-comer"))})
+        before = self.get("/health", "candidate").json()["content"]
+        ingest_with(other_python(), tarballs, self.store.as_uri(), "loss")
+        eventually(lambda: self.get("/health", "candidate").json()["content"] != before)
 
 
 def make_traffic(percent: int, candidate: dict[str, Any]) -> dict[str, Any]:
