@@ -13,15 +13,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlflow_on_demand.answers import Answer
-from mlflow_on_demand.gate import Gate, is_same_origin
+from mlflow_on_demand.gate import Gate
 from mlflow_on_demand.mlflow_app import make_asgi
-from mlflow_on_demand.negotiation import IDENTITY, choose_encoding
 from mlflow_on_demand.pages import words_for
 from mlflow_on_demand.readonly import CONSTANTS, Verdict, is_graphql_read, judge, refusal
-from mlflow_on_demand.request_key import make_key
+from mlflow_on_demand.recorded import key_of, reply_with
 from mlflow_on_demand.served import seeing
-from mlflow_on_demand.stage import Progress, Stage, Status
+from mlflow_on_demand.stage import Progress, Stage, is_settled, knows_answers
 from mlflow_on_demand.ui_replies import EVERY_ANSWER
 
 # Knative cuts a request off at 300 s; a wake that takes longer than this will not end well either.
@@ -115,25 +113,19 @@ class MlflowDoor:
         return None
 
     async def _find_recorded(self, request: Request, body: bytes) -> Response | None:
-        """The answer that ingest recorded to this very request. They are known long before MLflow is ready.
-
-        Who wants none that was kept (RFC 9111, 5.2.1.4) is answered by MLflow: so a rollout sees that it can.
-        """
-        asked = request.headers
-        if "no-cache" in asked.get("cache-control", ""):
+        """The answer that ingest recorded to this very request. They are known long before MLflow is ready."""
+        key = key_of(request.method, request.url.path, request.scope["query_string"], request.headers, body)
+        if key is None:
             return None
-        key = make_key(
-            request.method, request.url.path, request.scope["query_string"], asked.get("content-type", ""), body
-        )
-        # MLflow adds headers for pages of other origins; we leave that to it.
-        if key is None or not is_same_origin(asked.get("origin", ""), asked.get("host", "")):
-            return None
-        status = await self._progress.wait_until(_knows_answers, _PATIENCE)
+        status = await self._progress.wait_until(knows_answers, _PATIENCE)
         recorded = (status.answers or {}).get(key)
-        return None if recorded is None else _replay(recorded, asked)
+        if recorded is None:
+            return None
+        reply = reply_with(recorded, request.headers.get("accept-encoding"))
+        return Response(reply.body, reply.status, reply.headers)
 
     async def _wait_for_mlflow(self, until: float) -> Response | None:
-        status = await self._progress.wait_until(_is_settled, until - asyncio.get_running_loop().time())
+        status = await self._progress.wait_until(is_settled, until - asyncio.get_running_loop().time())
         if status.stage is Stage.READY:
             return None
         reason = status.reason or words_for(status.stage)
@@ -153,13 +145,6 @@ class MlflowDoor:
             assert served is not None  # nobody gets here before the stage is READY
             with seeing(served):
                 await self._mlflow({**scope, "root_path": ""}, receive_body, send)
-
-
-def _replay(recorded: Answer, asked: Headers) -> Response:
-    headers = {"Content-Type": recorded.content_type, "Vary": "Accept-Encoding"}
-    if choose_encoding(asked.get("accept-encoding"), ("gzip", IDENTITY)) == "gzip":
-        return Response(recorded.packed, recorded.status, {**headers, "Content-Encoding": "gzip"})
-    return Response(recorded.body(), recorded.status, headers)
 
 
 def _too_large() -> Response:
@@ -182,11 +167,3 @@ async def _read_body(request: Request) -> bytes | None:
         if len(body) > _MAX_BODY:
             return None
     return body
-
-
-def _knows_answers(status: Status) -> bool:
-    return status.answers is not None or _is_settled(status)
-
-
-def _is_settled(status: Status) -> bool:
-    return status.stage in (Stage.READY, Stage.WAITING, Stage.FAILED)

@@ -2,21 +2,24 @@
 
 Importing the application (asyncio, uvicorn, Starlette) is most of what stands between the start of a wake and its
 first byte. Meanwhile a thread a connection looks at each request without taking it off the socket: what `greetings`
-can answer is answered; with anything else the socket waits, untouched, for whoever can. Light to import.
+can answer is answered, now or in a moment; with anything else the socket waits, untouched, for whoever can. Light to
+import.
 """
 
 import contextlib
 import os
 import select
 import socket
+import time
 from collections.abc import Callable
 from threading import Lock, Thread
 
-from mlflow_on_demand.greetings import Greetings
+from mlflow_on_demand.greetings import Greeting, Greetings, NotYet
 
 Adopt = Callable[[socket.socket], None]
 
 _IDLE_SECONDS = 5.0
+_SOON = 0.002
 _MAX_HEAD = 16 * 1024
 _MAX_THREADS = 64
 _BACKLOG = 2048
@@ -73,7 +76,7 @@ class Greeter:
     def _serve(self, connection: socket.socket) -> None:
         try:
             while received := connection.recv(_MAX_HEAD, socket.MSG_PEEK):
-                greeting = self._greetings.find(received) if self._adopt is None else None
+                greeting = self._find(received)
                 if greeting is None:
                     self._pass_on(connection)
                     return
@@ -82,6 +85,14 @@ class Greeter:
         except OSError:  # gone, or idle for too long
             pass
         connection.close()
+
+    def _find(self, received: bytes) -> Greeting | None:
+        while self._adopt is None:
+            try:
+                return self._greetings.find(received)
+            except NotYet:
+                time.sleep(_SOON)
+        return None
 
     def _pass_on(self, connection: socket.socket) -> None:
         connection.settimeout(0)

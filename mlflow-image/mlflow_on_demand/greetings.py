@@ -1,29 +1,39 @@
-"""What can be said before anything but this is there: MLflow's page, its compressed files, and that the process lives.
+"""What can be said before the application is there: MLflow's page, its compressed files, that the process lives; and,
+once the wake knows them, our script in the page and what was recorded.
 
-Exactly what `task_app` would answer, and only to requests as browsers and probes commonly send them; to any other it is
-None: `greeter` keeps that for the application. Light to import, since a wake begins here.
+Exactly what `task_app` would answer (`/health` is shorter), and only to requests as browsers and probes commonly send
+them; with any other `greeter` waits for the application. Light to import, since a wake begins here.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mlflow_on_demand.gate import Gate
 from mlflow_on_demand.negotiation import IDENTITY, choose_encoding
 from mlflow_on_demand.ui_pack import UiPack
-from mlflow_on_demand.ui_page import PAGE
+from mlflow_on_demand.ui_page import PAGE, SCRIPT_PATH
 from mlflow_on_demand.ui_replies import EVERY_ANSWER, UNCACHED, ui_headers
+
+if TYPE_CHECKING:
+    from mlflow_on_demand.stage import Progress
 
 _END = b"\r\n\r\n"
 _FILES = "/static-files/"
+_API = "/ajax-api/"
 _STARTING = b'{"stage":"starting"}'
-# Whoever sends one of these wants more than the whole of a fresh file, or sends more than a head.
+# Whoever sends one of these wants more than the whole of a fresh file, or sends more than is here.
 _UNUSUAL = frozenset(
     {
-        *("authorization", "content-length", "expect", "range", "transfer-encoding", "upgrade"),
+        *("authorization", "expect", "range", "transfer-encoding", "upgrade"),
         *("if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since"),
     }
 )
+
+
+class NotYet(Exception):
+    """The answer depends on what the wake will find out in a moment."""
 
 
 @dataclass(frozen=True)
@@ -34,39 +44,85 @@ class Greeting:
     response: bytes = field(repr=False)
 
 
-@dataclass(frozen=True)
 class Greetings:
     """The answers of one task's server."""
 
-    gate: Gate
-    pack: UiPack
+    def __init__(self, gate: Gate, pack: UiPack) -> None:
+        self._gate = gate
+        self._pack = pack
+        self._progress: Progress | None = None
+
+    def follow(self, progress: "Progress") -> None:
+        """From now on the wake's progress is known."""
+        self._progress = progress
 
     def find(self, received: bytes) -> Greeting | None:
-        """The answer to the request that `received` begins with, or None: it is incomplete, or not for us."""
+        """The answer to the request that `received` begins with, or None: it is incomplete, or not for us.
+
+        Raises NotYet where asking again in a moment may give another.
+        """
         end = received.find(_END)
         if end < 0:
             return None
-        path, headers = _parse(received[:end])
-        if path == "/health":
-            response = _response({"content-type": "application/json", **UNCACHED}, _STARTING)
-        elif not path or self.gate.refuse(path, headers.get("host", ""), headers.get("origin", "")):
+        method, path, headers = _parse(received[:end])
+        length = headers.get("content-length", "0")
+        body = received[end + len(_END) :][: int(length)] if length.isascii() and length.isdigit() else b""
+        if not path or length != str(len(body)):
             return None
-        else:
-            found = self._file(path, headers)
-            if found is None:
+        response = self._answer(method, path, headers, body)
+        return None if response is None else Greeting(end + len(_END) + len(body), response)
+
+    def _answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes | None:
+        if (method, path) == ("GET", "/health"):
+            return _response({"content-type": "application/json", **UNCACHED}, _STARTING)
+        if self._gate.refuse(path, headers.get("host", ""), headers.get("origin", "")):
+            return None
+        if path.startswith(_API):
+            return self._recorded(method, path, headers, body)
+        if method != "GET" or body:
+            return None
+        return self._script() if path == SCRIPT_PATH else self._file(path, headers)
+
+    def _script(self) -> bytes | None:
+        if self._progress is None:
+            raise NotYet
+        from mlflow_on_demand.page_script import make_page_script
+        from mlflow_on_demand.stage import is_decided
+
+        status = self._progress.status
+        if status.manifest is None:
+            if is_decided(status):
                 return None
-            response = found
-        return Greeting(end + len(_END), response)
+            raise NotYet
+        kind = {"content-type": "text/javascript; charset=utf-8"}
+        return _response({**kind, **UNCACHED}, make_page_script(status.manifest).encode())
+
+    def _recorded(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes | None:
+        if self._progress is None:
+            raise NotYet
+        from mlflow_on_demand.recorded import key_of, reply_with
+        from mlflow_on_demand.stage import knows_answers
+
+        path, _, query = path.partition("?")
+        key = key_of(method, path, query.encode("latin-1"), headers, body) if "%" not in path else None
+        status = self._progress.status
+        if key is not None and not knows_answers(status):
+            raise NotYet
+        recorded = (status.answers or {}).get(key or "")
+        if recorded is None or recorded.status != 200 or "artifact" in path:
+            return None
+        reply = reply_with(recorded, headers.get("accept-encoding"))
+        return _response(reply.headers, reply.body)
 
     def _file(self, asked: str, headers: Mapping[str, str]) -> bytes | None:
         name = PAGE if asked == "/" else asked.removeprefix(_FILES)
-        file = self.pack.page if asked == "/" else self.pack.files.get(name)
+        file = self._pack.page if asked == "/" else self._pack.files.get(name)
         if file is None or not (asked == "/" or asked.startswith(_FILES)):
             return None
         encoding = choose_encoding(headers.get("accept-encoding"), tuple(file.tags))
         if encoding is None or encoding == IDENTITY:
             return None
-        path = self.pack.path_of(name, encoding)
+        path = self._pack.path_of(name, encoding)
         charset = "; charset=utf-8" if file.media_type.startswith("text/") else ""
         try:
             headers = {"content-type": file.media_type + charset, "last-modified": _date(path.stat().st_mtime)}
@@ -76,8 +132,8 @@ class Greetings:
         return _response({**headers, "accept-ranges": "bytes", **ui_headers(name, file, encoding)}, content)
 
 
-def _parse(head: bytes) -> tuple[str, dict[str, str]]:
-    """Path and headers of a plain GET, names in lower case; no path when it is anything else."""
+def _parse(head: bytes) -> tuple[str, str, dict[str, str]]:
+    """Method, path and headers, names in lower case; no path when anything is unusual."""
     first, *lines = head.decode("latin-1").split("\r\n")
     method, _, rest = first.partition(" ")
     path, _, version = rest.partition(" ")
@@ -87,9 +143,9 @@ def _parse(head: bytes) -> tuple[str, dict[str, str]]:
         name, value = name.lower(), value.strip()
         is_closing = name == "connection" and value.lower() != "keep-alive"
         if not colon or name in headers or name in _UNUSUAL or is_closing:
-            return "", {}
+            return "", "", {}
         headers[name] = value
-    return (path if (method, version) == ("GET", "HTTP/1.1") else ""), headers
+    return method, (path if version == "HTTP/1.1" else ""), headers
 
 
 def _response(headers: Mapping[str, str], content: bytes) -> bytes:

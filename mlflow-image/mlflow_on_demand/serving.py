@@ -2,43 +2,34 @@
 
 import asyncio
 import logging
-import os
 import socket
-import tempfile
-from pathlib import Path
 
 import uvicorn
 
 from mlflow_on_demand.greeter import Greeter
-from mlflow_on_demand.logs import log_to_stderr
 from mlflow_on_demand.settings import ServerSettings
 from mlflow_on_demand.task_app import make_app
+from mlflow_on_demand.wake import Wake
 
 _log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 20
 
 
-def serve(settings: ServerSettings, listener: socket.socket, greeter: Greeter) -> None:
+def serve(settings: ServerSettings, wake: Wake, listener: socket.socket, greeter: Greeter) -> None:
     """Serve one task until SIGTERM, and drain."""
-    log_to_stderr()
-    _log.info("listening", extra={"port": listener.getsockname()[1]})
-    with tempfile.TemporaryDirectory(prefix="mlflow-on-demand-", ignore_cleanup_errors=True) as scratch:
-        # MLflow takes the `file:` of an SQLite URI for a folder and makes it where we stand (3.17,
-        # `_make_parent_dirs_if_sqlite`): in a container that is read-only, in a checkout it would stay.
-        os.chdir(scratch)
-        config = uvicorn.Config(
-            make_app(settings, Path(scratch)),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-        )
-        try:
-            # uvicorn drains on SIGTERM and then raises it again: `server.main` makes that the ordinary end.
-            asyncio.run(_Adopter(config, greeter).serve(sockets=[listener]))
-        finally:
-            _log.info("ended")
+    config = uvicorn.Config(
+        make_app(settings, wake),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    try:
+        # uvicorn drains on SIGTERM and then raises it again: `server.main` makes that the ordinary end.
+        asyncio.run(_Adopter(config, greeter).serve(sockets=[listener]))
+    finally:
+        _log.info("ended")
 
 
 class _Adopter(uvicorn.Server):

@@ -1,16 +1,19 @@
 """How far a wake has come, told by the threads that do the work to the requests that wait for it."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from threading import Lock
+from threading import Condition
+from typing import TYPE_CHECKING
 
 from mlflow_on_demand.answers import Answers
 from mlflow_on_demand.mlflow_facts import mlflow_version
 from mlflow_on_demand.served import Served
 from mlflow_on_demand.snapshot import Manifest
+
+if TYPE_CHECKING:
+    import asyncio
 
 _log = logging.getLogger(__name__)
 
@@ -48,18 +51,33 @@ class Status:
         }
 
 
+def knows_answers(status: Status) -> bool:
+    """Whether it will not be known any better what is recorded."""
+    return status.answers is not None or is_settled(status)
+
+
+def is_settled(status: Status) -> bool:
+    """Whether the wake is over, or waits for something outside."""
+    return status.stage in (Stage.READY, Stage.WAITING, Stage.FAILED)
+
+
+def is_decided(status: Status) -> bool:
+    """Whether it is known which page to show. A reason is worth telling at once, even if it may pass."""
+    return status.manifest is not None or status.stage in (Stage.WAITING, Stage.FAILED) or bool(status.reason)
+
+
 class Progress:
-    """The present status; set from any thread, awaited on the server's event loop."""
+    """The present status; set from any thread, awaited on the server's event loop or by a thread."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._changed = Condition()
         self._status = Status(Stage.STARTING)
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
 
     @property
     def status(self) -> Status:
         """What holds now."""
-        with self._lock:
+        with self._changed:
             return self._status
 
     def set(self, status: Status) -> None:
@@ -71,12 +89,13 @@ class Progress:
         self._change(lambda held: held if held.stage is Stage.READY else replace(held, reason=reason))
 
     def _change(self, make: Callable[[Status], Status]) -> None:
-        with self._lock:
+        with self._changed:
             status = make(self._status)
             if status == self._status:
                 return
             self._status = status
             waiting, self._waiting = self._waiting, []
+            self._changed.notify_all()
         digest = status.manifest.digest if status.manifest else None
         _log.info("stage %s", status.stage, extra={"stage": status.stage, "reason": status.reason, "snapshot": digest})
         for loop, future in waiting:
@@ -85,11 +104,13 @@ class Progress:
 
     async def wait_until(self, good: Callable[[Status], bool], seconds: float) -> Status:
         """The first status that is good, or what holds when the time is up."""
+        import asyncio  # its import is a third of what a wake begins with, and a thread can wait without
+
         try:
             async with asyncio.timeout(seconds):
                 while True:
                     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                    with self._lock:
+                    with self._changed:
                         if good(self._status):
                             return self._status
                         self._waiting.append((asyncio.get_running_loop(), future))
@@ -97,7 +118,13 @@ class Progress:
         except TimeoutError:
             return self.status
 
+    def block_until(self, good: Callable[[Status], bool], seconds: float) -> Status:
+        """The same for a thread."""
+        with self._changed:
+            self._changed.wait_for(lambda: good(self._status), seconds)
+            return self._status
 
-def _resolve(future: asyncio.Future[None]) -> None:
+
+def _resolve(future: "asyncio.Future[None]") -> None:
     if not future.done():
         future.set_result(None)

@@ -9,10 +9,7 @@ anything else             MLflow's own answers to reads: recorded at ingest, or 
 """
 
 from collections.abc import AsyncIterator
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from pathlib import Path
-from threading import Event
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,12 +17,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from mlflow_on_demand.doors import HostDoor, MlflowDoor
-from mlflow_on_demand.first_look import make_detour, make_first_look
+from mlflow_on_demand.first_look import make_detour
 from mlflow_on_demand.gate import Gate
-from mlflow_on_demand.live_look import make_live_look
+from mlflow_on_demand.page_script import make_page_script
 from mlflow_on_demand.pages import PREPARING_PATH, STATUS_PATH, make_preparing_page, words_for
 from mlflow_on_demand.settings import ServerSettings
-from mlflow_on_demand.stage import Progress, Stage, Status
+from mlflow_on_demand.stage import Progress, Stage, is_decided
 from mlflow_on_demand.ui_files import UiFiles
 from mlflow_on_demand.ui_page import SCRIPT_PATH
 from mlflow_on_demand.ui_replies import UNCACHED
@@ -68,15 +65,14 @@ class TaskPages:
     async def status(self, _: Request) -> Response:
         """What the page that waits asks for, and one that is open."""
         # It may be this very request that woke us.
-        status = await self._progress.wait_until(_is_decided, _MANIFEST_PATIENCE)
+        status = await self._progress.wait_until(is_decided, _MANIFEST_PATIENCE)
         words = {**status.as_json(), "words": words_for(status.stage)}
         return JSONResponse(words, headers=UNCACHED)
 
     async def script(self, _: Request) -> Response:
         """The first look, as soon as the manifest is known; without one, the way to the page that waits."""
-        status = await self._progress.wait_until(_is_decided, _MANIFEST_PATIENCE)
-        known = status.manifest
-        text = make_first_look(known) + make_live_look(known.content) if known else make_detour()
+        status = await self._progress.wait_until(is_decided, _MANIFEST_PATIENCE)
+        text = make_page_script(status.manifest) if status.manifest else make_detour()
         return Response(text, media_type="text/javascript", headers=UNCACHED)
 
     async def health(self, _: Request) -> Response:
@@ -95,23 +91,15 @@ class TaskPages:
         return HTMLResponse(page, headers=UNCACHED)
 
 
-def make_app(settings: ServerSettings, scratch: Path) -> Starlette:
-    """The ASGI application; the wake begins with its lifespan, scratch files go into `scratch`."""
-    progress = Progress()
-    wake = Wake(settings, scratch, progress, Future(), Event())
+def make_app(settings: ServerSettings, wake: Wake) -> Starlette:
+    """The ASGI application over a wake that is under way; it ends with it."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        wake.start()
         yield
         wake.stop()
 
-    pages = TaskPages(settings, progress)
-    app = Starlette(routes=[*pages.routes(), Mount("/", MlflowDoor(progress, wake.flask_app))], lifespan=lifespan)
+    pages, door = TaskPages(settings, wake.progress), MlflowDoor(wake.progress, wake.flask_app)
+    app = Starlette(routes=[*pages.routes(), Mount("/", door)], lifespan=lifespan)
     app.add_middleware(HostDoor, gate=Gate(settings.public_host))
     return app
-
-
-def _is_decided(status: Status) -> bool:
-    # A reason is worth telling at once, even if it may pass.
-    return status.manifest is not None or status.stage in (Stage.WAITING, Stage.FAILED) or bool(status.reason)

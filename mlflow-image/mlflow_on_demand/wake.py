@@ -45,8 +45,8 @@ class Wake:
     settings: ServerSettings
     scratch: Path
     progress: Progress
-    flask_app: Future[Any]
-    stopping: Event
+    flask_app: Future[Any] = field(default_factory=Future)
+    stopping: Event = field(default_factory=Event)
     looked: Event = field(default_factory=Event)
 
     def start(self) -> None:

@@ -1,5 +1,6 @@
 """The first moments of a server: what answers then, and how its connections change hands."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -8,13 +9,23 @@ from contextlib import closing
 from pathlib import Path
 from queue import Queue
 
+import httpx
 import pytest
+from starlette.types import ASGIApp
 
+from mlflow_on_demand.answers import Answer
 from mlflow_on_demand.gate import Gate
 from mlflow_on_demand.greeter import Greeter, listen
-from mlflow_on_demand.greetings import Greetings
+from mlflow_on_demand.greetings import Greeting, Greetings, NotYet
+from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.negotiation import IDENTITY
+from mlflow_on_demand.request_key import make_key
+from mlflow_on_demand.settings import ServerSettings
+from mlflow_on_demand.stage import Progress, Stage, Status
+from mlflow_on_demand.task_app import make_app
 from mlflow_on_demand.ui_pack import UiFile, UiPack
+from mlflow_on_demand.wake import Wake
+from support.hpo_files import TASK, Point, name, run_id, tarball, write_task
 from support.task_server import HOST, serving
 
 PATIENCE = 30.0
@@ -48,6 +59,18 @@ def read_answer(connection: socket.socket) -> bytes:
     return body
 
 
+async def ask_app(
+    app: ASGIApp, method: str, path: str, headers: dict[str, str], content: bytes
+) -> tuple[dict[str, str], bytes]:
+    """Headers and body as they are sent."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{HOST}") as client:
+        request = client.build_request(method, path, content=content)
+        request.headers.pop("accept-encoding")
+        request.headers.update(headers)
+        answer = await client.send(request, stream=True)
+        return dict(answer.headers), b"".join([chunk async for chunk in answer.aiter_raw()])
+
+
 @pytest.mark.parametrize(
     "request_head",
     [
@@ -67,6 +90,7 @@ def read_answer(connection: socket.socket) -> bytes:
         f"HEAD / HTTP/1.1\r\nHost: {HOST}\r\nAccept-Encoding: gzip",
         f"POST / HTTP/1.1\r\nHost: {HOST}\r\nAccept-Encoding: gzip",
         "GET /ready HTTP/1.1\r\nHost: a",
+        f"GET / HTTP/1.1\r\nHost: {HOST}\r\nAccept-Encoding: gzip\r\nContent-Length: ²",
         "\xff\xfe",
         "",
     ],
@@ -78,6 +102,60 @@ def test_what_is_not_common_is_left_to_the_application(greetings: Greetings, req
     assert found.response.endswith(b"\r\n\r\npacked")
     assert greetings.find(whole[:-1]) is None
     assert greetings.find(f"{request_head}\r\n\r\n".encode("latin-1")) is None
+
+
+def test_what_the_wake_knows_is_said_as_the_application_says_it(greetings: Greetings, tmp_path: Path) -> None:
+    manifest = ingest_task(
+        IngestRequest(
+            TASK, (write_task(tmp_path / "t", {name(1): tarball(Point(run_id(1), "one"))}),), tmp_path.as_uri()
+        )
+    ).manifest
+    settings, progress = ServerSettings(TASK, tmp_path.as_uri(), f"http://{HOST}"), Progress()
+    path, body = "/ajax-api/2.0/mlflow/runs/search", b'{"max_results": 5}'
+    key = make_key("POST", path, b"", "application/json", body)
+    assert key is not None
+    asked = {
+        "script": ("GET", "/bigpanda/first-look.js", {}, b""),
+        "recorded": ("POST", path, {"accept-encoding": "gzip"}, body),
+        "plain": ("POST", f"{path}?", {}, body),
+        "foreign": ("POST", path, {"origin": "http://x.example"}, body),
+        "other": ("POST", path, {}, b'{"max_results": 6}'),
+        "anew": ("POST", path, {"cache-control": "no-cache"}, body),
+    }
+    app = make_app(settings, Wake(settings, tmp_path, progress))
+
+    def greet(method: str, where: str, headers: dict[str, str], content: bytes) -> Greeting | None:
+        lines = {"host": HOST, **headers}
+        lines |= {"content-type": "application/json", "content-length": str(len(content))} if content else {}
+        head = "".join(f"{header}: {value}\r\n" for header, value in lines.items())
+        request = f"{method} {where} HTTP/1.1\r\n{head}\r\n".encode() + content
+        found = greetings.find(request)
+        assert found is None or found.asked == len(request)
+        return found
+
+    for known in (False, True):
+        with pytest.raises(NotYet):
+            greet(*asked["recorded"])
+        with pytest.raises(NotYet):
+            greet(*asked["script"])
+        if not known:
+            greetings.follow(progress)
+    progress.set(Status(Stage.LOADING, manifest=manifest, answers={key: Answer.of(200, "application/json", b"[1]")}))
+    for which, (method, where, headers, content) in asked.items():
+        found = greet(method, where, headers, content)
+        if which in ("foreign", "other", "anew"):
+            assert found is None
+            continue
+        assert found is not None, which
+        kind = {"content-type": "application/json"} if content else {}
+        theirs, body_of_theirs = asyncio.run(ask_app(app, method, where, {**kind, **headers}, content))
+        head, _, sent = found.response.partition(b"\r\n\r\n")
+        ours = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+        assert ours.pop("date")
+        assert (ours, sent) == (theirs, body_of_theirs)
+    progress.set(Status(Stage.WAITING))
+    assert greet(*asked["script"]) is None
+    assert greet(*asked["recorded"]) is None
 
 
 def test_connections_change_hands_with_what_was_not_answered(address: tuple[Greeter, tuple[str, int]]) -> None:
