@@ -16,16 +16,21 @@ from mlflow_on_demand.snapshot import (
     publish_object,
     refer,
 )
-from support.hpo_files import TASK
 
 
 def spoil(store: Path, copy: Path, manifest: Manifest, *statements: str, keep_answers: bool = False) -> str:
     """Copy a store and change its database by SQL; the manifest says that all is as before. The copy's URI."""
     shutil.copytree(store, copy)
-    target = open_snapshot_store(copy.as_uri(), TASK, manifest.schema_revision)
+    spoil_in_place(copy, manifest, *statements, keep_answers=keep_answers)
+    return copy.as_uri()
+
+
+def spoil_in_place(store: Path, manifest: Manifest, *statements: str, keep_answers: bool = False) -> None:
+    """The same in the store itself."""
+    target = open_snapshot_store(store.as_uri(), manifest.jeditaskid, manifest.schema_revision)
     if not keep_answers:
-        shutil.rmtree(copy / str(TASK) / manifest.schema_revision / "answers")
-    plain, packed = copy / "spoiled.db", copy / "spoiled.db.gz"
+        shutil.rmtree(store / str(manifest.jeditaskid) / manifest.schema_revision / "answers")
+    plain, packed = store / "spoiled.db", store / "spoiled.db.gz"
     download_database(target, manifest, plain)
     with closing(sqlite3.connect(plain)) as database, database:
         for statement in statements:
@@ -34,4 +39,3 @@ def spoil(store: Path, copy: Path, manifest: Manifest, *statements: str, keep_an
     ref = refer(packed, ".db.gz")
     publish_object(target, ref, packed)
     publish_manifest(target, replace(manifest, database=ref), target.stat(MANIFEST).etag)
-    return copy.as_uri()
