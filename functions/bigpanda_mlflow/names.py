@@ -5,9 +5,12 @@ enough to carry any tag prefix in a host name, and `jeditaskid_of` undoes `servi
 """
 
 import re
+from typing import Final
 
 from mlflow_on_demand.settings import MAX_JEDITASKID
 
+INGEST: Final = "ingest"
+"""The function's Service, which a rollout asks for snapshots."""
 _SERVICE = re.compile(r"task-([1-9][0-9]{0,9})", re.ASCII)
 
 

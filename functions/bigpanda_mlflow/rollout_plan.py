@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bigpanda_mlflow.cohorts import Activity, allowed_failures, cohort_marks, least_active
-from bigpanda_mlflow.rollout_members import Member, Standing, is_of_cohort, standing_of
+from bigpanda_mlflow.rollout_members import Member, Standing, is_of_cohort, standing_of, was_made_with_it
 from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, ServicePhase, ServiceState, move
 from bigpanda_mlflow.settings import Settings
 
@@ -154,6 +154,7 @@ def _roll_back(view: View) -> Plan:
         Back(member.name, reason)
         for member in view.fleet
         if _has_something_to_lose(member, view.rollout, promoted=True)
+        or was_made_with_it(member.image, member.state, view.rollout)
     ]
     return _work_or(work, view.to(RolloutPhase.ROLLED_BACK, view.rollout.reason))
 
