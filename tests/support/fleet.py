@@ -133,12 +133,9 @@ class Fleet(Platform):
         assert answer.status_code == 200, answer.text
         return sorted(run["info"]["run_name"] for run in answer.json()["runs"])
 
-    @property
-    def record(self) -> Rollout:
-        """The newest rollout's."""
-        found = newest_rollout(self.core.read_namespaced_config_map(labels.ROLLOUTS, NAMESPACE).data or {})
-        assert found is not None
-        return found
+    def find_record(self) -> Rollout | None:
+        """The newest rollout's, if there is one."""
+        return newest_rollout(self.core.read_namespaced_config_map(labels.ROLLOUTS, NAMESPACE).data or {})
 
 
 class Again(threading.Thread, ABC):

@@ -3,6 +3,7 @@
 import gzip
 import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -30,12 +31,13 @@ def spoil_in_place(store: Path, manifest: Manifest, *statements: str, keep_answe
     target = open_snapshot_store(store.as_uri(), manifest.jeditaskid, manifest.schema_revision)
     if not keep_answers:
         shutil.rmtree(store / str(manifest.jeditaskid) / manifest.schema_revision / "answers")
-    plain, packed = store / "spoiled.db", store / "spoiled.db.gz"
-    download_database(target, manifest, plain)
-    with closing(sqlite3.connect(plain)) as database, database:
-        for statement in statements:
-            assert database.execute(statement).rowcount > 0, statement
-    packed.write_bytes(gzip.compress(plain.read_bytes(), 1))
-    ref = refer(packed, ".db.gz")
-    publish_object(target, ref, packed)
+    with tempfile.TemporaryDirectory() as scratch:
+        plain, packed = Path(scratch, "spoiled.db"), Path(scratch, "spoiled.db.gz")
+        download_database(target, manifest, plain)
+        with closing(sqlite3.connect(plain)) as database, database:
+            for statement in statements:
+                assert database.execute(statement).rowcount > 0, statement
+        packed.write_bytes(gzip.compress(plain.read_bytes(), 1))
+        ref = refer(packed, ".db.gz")
+        publish_object(target, ref, packed)
     publish_manifest(target, replace(manifest, database=ref), target.stat(MANIFEST).etag)
