@@ -27,8 +27,8 @@ from support.laptop import until
 from support.releases import ingest_with, other_python, other_version
 from support.spoiled import spoil_in_place
 
-TASKS = range(101, 106)
-BROKEN, WATCHED, LATE = 103, 105, 113
+TASKS = range(101, 113)
+BROKEN, WATCHED, LATE = 105, 112, 113
 GOOD = [task for task in TASKS if task != BROKEN]
 RUNS = ["first", "second"]
 DATA = tarball(
