@@ -37,6 +37,11 @@ class Fleet:
             )
             return found
 
+    def get_image(self, revision: str) -> str | None:
+        """The image of that Revision, or None."""
+        found = self.get_revision(revision)
+        return None if found is None else str(found["spec"]["containers"][0]["image"])
+
     def list_revisions(self, selector: str) -> Iterator[Resource]:
         """The Revisions that a label selector chooses, a page of them in memory at a time."""
         return listed(

@@ -91,9 +91,9 @@ def mirror(context: Context, fleet: Fleet, jeditaskid: int, cause: str) -> None:
     page, ingest = context.read(jeditaskid).raw, context.cluster.get_service(INGEST)
     if page is None or ingest is None:
         return
-    needed = {_image(fleet, name) for name in _revisions(page, aside=CANDIDATE).values()} - {None}
+    needed = {fleet.get_image(name) for name in _revisions(page, aside=CANDIDATE).values()} - {None}
     for tag, name in _revisions(ingest, aside="").items():
-        if tag in {CANDIDATE, PREVIOUS} and _image(fleet, name) in needed:
+        if tag in {CANDIDATE, PREVIOUS} and fleet.get_image(name) in needed:
             have_ingested(door_of(INGEST, tag, context.settings), jeditaskid, cause, context.now(), _INGEST_SECONDS)
 
 
@@ -105,11 +105,6 @@ def _revisions(service: Resource, aside: str) -> dict[str, str]:
         for target in targets
         if not aside or target.get("percent") or target.get("tag") == aside
     }
-
-
-def _image(fleet: Fleet, revision: str) -> str | None:
-    found = fleet.get_revision(revision)
-    return None if found is None else str(found["spec"]["containers"][0]["image"])
 
 
 def _with(service: Resource, image: str, traffic: list[Resource]) -> Resource:

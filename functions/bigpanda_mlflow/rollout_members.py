@@ -48,6 +48,11 @@ def standing_of(member: Member, rollout: Rollout) -> Standing:
     return Standing.FAILED if state.phase is ServicePhase.FAILED else Standing.RETURNED
 
 
+def was_made_with_it(image: str, state: ServiceState | None, rollout: Rollout) -> bool:
+    """Whether a page was made with the rollout's image, so that it has no Revision from before."""
+    return state is None and image == rollout.image != rollout.stable_image
+
+
 def is_another_try(state: ServiceState, rollout: Rollout) -> bool:
     """Whether a page that did not make it in a halted round is to be tried again."""
     gave_up = state.phase in {ServicePhase.FAILED, ServicePhase.RETURNED}

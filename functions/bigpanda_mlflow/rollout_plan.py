@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bigpanda_mlflow.cohorts import Activity, allowed_failures, cohort_marks, least_active
-from bigpanda_mlflow.rollout_members import Member, Standing, is_of_cohort, standing_of
+from bigpanda_mlflow.rollout_members import Member, Standing, is_of_cohort, standing_of, was_made_with_it
 from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, ServicePhase, ServiceState, move
 from bigpanda_mlflow.settings import Settings
 
@@ -149,13 +149,13 @@ def _halt(view: View) -> Plan:
 
 
 def _roll_back(view: View) -> Plan:
-    reason = "the rollout was rolled back"
+    rollout, reason = view.rollout, "the rollout was rolled back"
     work = [
-        Back(member.name, reason)
-        for member in view.fleet
-        if _has_something_to_lose(member, view.rollout, promoted=True)
+        Back(member.name, reason) for member in view.fleet if _has_something_to_lose(member, rollout, promoted=True)
     ]
-    return _work_or(work, view.to(RolloutPhase.ROLLED_BACK, view.rollout.reason))
+    # Last, for each is ingested first, and whoever can go back at once waits for nobody.
+    anew = [Back(member.name, reason) for member in view.fleet if was_made_with_it(member.image, member.state, rollout)]
+    return _work_or([*work, *anew], view.to(RolloutPhase.ROLLED_BACK, rollout.reason))
 
 
 def _abort(view: View) -> Plan:

@@ -33,15 +33,9 @@ def begin(service: Resource, rollout: Rollout, now: datetime) -> Resource:
     )
     if not current:
         return _note(service, replace(state, phase=ServicePhase.FAILED, reason="has no Revision that is ready"))
-    digest = rollout.image.rpartition(":")[2]
-    candidate = f"{name}-{digest[:8]}-{service['metadata']['generation'] + 1}"
-    template = service["spec"]["template"]
-    metadata = template.get("metadata", {})
-    # Asleep at first: its snapshot is made before it is woken.
-    annotations = {**metadata.get("annotations", {}), labels.INITIAL_SCALE: "0"}
-    template = set_image(template, rollout.image)
-    template = {**template, "metadata": {**metadata, "name": candidate, "annotations": annotations}}
+    candidate = f"{name}-{rollout.image.rpartition(':')[2][:8]}-{service['metadata']['generation'] + 1}"
     state = replace(state, candidate=candidate)
+    template = _make_template(service, candidate, rollout.image)
     return _write(service, state, template, make_traffic(current, candidate=candidate))
 
 
@@ -99,6 +93,25 @@ def retreat(service: Resource, revision: Resource, reason: str, now: datetime, *
     return _write(service, back, {"metadata": metadata, "spec": revision["spec"]}, make_traffic(name))
 
 
+def make_anew(service: Resource, rollout: Rollout, reason: str, now: datetime) -> Resource:
+    """The Service of a page that was made with the rollout's image: there is no Revision that it could go back to, so
+    it gets one of the stable image, and all traffic goes there as soon as it is ready.
+    """
+    name, leaving = service["metadata"]["name"], current_revision(service)
+    stable = f"{name}-stable-{service['metadata']['generation'] + 1}"
+    state = ServiceState(
+        rollout.name,
+        ServicePhase.RETURNING,
+        now,
+        cohort=rollout.cohort,
+        round=rollout.round,
+        current=stable,
+        candidate=leaving,
+        reason=reason,
+    )
+    return _write(service, state, _make_template(service, stable, rollout.stable_image), make_traffic(stable))
+
+
 def settle(service: Resource, state: ServiceState, now: datetime) -> Resource:
     """The Service once what it left behind is deleted."""
     failed = state.phase is ServicePhase.FAILING
@@ -133,6 +146,14 @@ def set_image(template: Resource, image: str) -> Resource:
     """The template with that image."""
     first, *others = template["spec"]["containers"]
     return {**template, "spec": {**template["spec"], "containers": [{**first, "image": image}, *others]}}
+
+
+def _make_template(service: Resource, revision: str, image: str) -> Resource:
+    template = set_image(service["spec"]["template"], image)
+    metadata = template.get("metadata", {})
+    # Asleep at first: its snapshot is made before it is woken.
+    annotations = {**metadata.get("annotations", {}), labels.INITIAL_SCALE: "0"}
+    return {**template, "metadata": {**metadata, "name": revision, "annotations": annotations}}
 
 
 def _own(entries: dict[str, str]) -> dict[str, str]:

@@ -19,12 +19,14 @@ from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
 from bigpanda_mlflow.inside import Door, door_of, have_ingested
 from bigpanda_mlflow.names import INGEST, jeditaskid_of
-from bigpanda_mlflow.rollout_members import is_another_try
+from bigpanda_mlflow.rollout_members import is_another_try, was_made_with_it
 from bigpanda_mlflow.rollout_plan import Back, Forward, due_at, next_percent
 from bigpanda_mlflow.rollout_services import (
     begin,
     fail_where_it_is,
     goal_of_retreat,
+    image_of,
+    make_anew,
     needed_revisions,
     note_attempt,
     retreat,
@@ -171,6 +173,10 @@ class Worker:
 
     def _back(self, service: Resource, item: Back) -> Result | None:
         state = state_of(service)
+        if was_made_with_it(image_of(service), state, self.rollout):
+            self._have_former_snapshot(service)
+            self._write(service, lambda found: make_anew(found, self.rollout, item.reason, self.context.now()))
+            return None
         if state is None or state.phase in _SETTLED:
             return Result.FAILED if item.fails else Result.DONE
         if state.phase in _LEAVING:
@@ -186,6 +192,22 @@ class Worker:
             self._write(service, lambda found: fail_where_it_is(found, state, gone))
         else:
             self._write(service, lambda found: retreat(found, revision, reason, self.context.now(), fails=fails))
+
+    def _have_former_snapshot(self, service: Resource) -> None:
+        """Only the new image's ingest has seen this task; where the former one does not answer, the page waits for its
+        snapshot, but the rollback does not.
+        """
+        name, settings = service["metadata"]["name"], self.context.settings
+        task, ingest = jeditaskid_of(name), self.context.cluster.get_service(INGEST)
+        assert task is not None  # a plan's names are of pages
+        for target in (ingest or {}).get("status", {}).get("traffic") or []:
+            if target.get("tag") and self.fleet.get_image(target["revisionName"]) == self.rollout.stable_image:
+                door, cause = door_of(INGEST, target["tag"], settings), f"{self.rollout.name}:back"
+                try:
+                    have_ingested(door, task, cause, self.context.now(), _INGEST_SECONDS)
+                except (Transient, Permanent) as error:
+                    log.warning("no snapshot yet: %s", error, extra={"service": name})
+                return
 
     def _clear_away(self, service: Resource, state: ServiceState) -> Result | None:
         def is_routed(found: Resource) -> bool:

@@ -99,6 +99,15 @@ def test_what_a_superseded_rollout_left_half_way_goes_back_as_well() -> None:
         assert item.name == "task-1"
 
 
+def test_a_rollback_takes_along_what_was_made_with_the_image_and_last() -> None:
+    made = {"task-1": Member("task-1", "new", None)}
+    fleet = made | old("task-2") | at("task-3", ServicePhase.PROMOTED)
+    rollout = move(ROLLOUT, RolloutPhase.ROLLING_BACK, NOW)
+    assert [item.name for item in plan_step(view(rollout, fleet)).work] == ["task-3", "task-1"]
+    same = replace(rollout, stable_image="new")  # there is no other image to give it
+    assert plan_step(view(same, made)).work == ()
+
+
 def test_a_page_with_the_image_is_done_however_it_came_by_it() -> None:
     fleet = old("task-1") | {"task-2": Member("task-2", "new", None)}
     assert count_fleet(ROLLOUT, list(fleet.values())) == replace(ROLLOUT, services=2, promoted=1)

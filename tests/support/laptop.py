@@ -1,4 +1,4 @@
-"""The whole platform as `make run` starts it, for tests and measurements: a process, its addresses, what runs in it."""
+"""The whole platform as `make run` starts it, for tests and measurements: addresses, process, and what runs in it."""
 
 import contextlib
 import json
@@ -37,11 +37,9 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
 
 
 @dataclass
-class Laptop:
-    """A running platform."""
+class Platform:
+    """A platform that answers, whoever started it."""
 
-    process: subprocess.Popen[str]
-    lines: list[str]
     ingress: str
     internal: str
     kubeconfig: Path
@@ -82,6 +80,14 @@ class Laptop:
             plural="revisions", label_selector=f"serving.knative.dev/service={service}", **KNATIVE
         )
         return [item["metadata"]["name"] for item in found["items"]]
+
+
+@dataclass
+class Laptop(Platform):
+    """The process of `make run`, and what it has printed."""
+
+    process: subprocess.Popen[str]
+    lines: list[str]
 
     def is_asleep(self, service: str) -> bool:
         """No Pod in the API's eyes, and no process in the machine's."""
@@ -148,7 +154,7 @@ def running_laptop(state: Path, *arguments: str, ports: str = "0") -> Iterator[L
         until(lambda: process.poll() is not None or any("Ctrl-C" in line for line in lines), START_SECONDS, "make run")
         assert process.poll() is None, "".join(lines)
         found = json.loads((state / "knative" / "endpoints.json").read_text())
-        yield Laptop(process, lines, found["ingress"], found["internal"], Path(found["kubeconfig"]))
+        yield Laptop(found["ingress"], found["internal"], Path(found["kubeconfig"]), process, lines)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

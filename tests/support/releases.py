@@ -25,6 +25,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from support.hpo_files import TASK
 from support.need import lacking
 from support.packed_ui import QUALITY, link_packages
 
@@ -70,14 +71,16 @@ def run_other(code: str) -> str:
     return _run(other_python(), "-c", code)
 
 
-def ingest_with(python: str, tarballs: str, snapshot_store: str, metric: str) -> None:
-    """Ingest the tests' task with whichever release this Python has."""
-    _run(python, "-m", "support.ingest_release", tarballs, snapshot_store, metric)
+def ingest_with(
+    python: str, tarballs: str, snapshot_store: str, metric: str, task: int = TASK, **environment: str
+) -> None:
+    """Ingest a task with whichever release this Python has."""
+    _run(python, "-m", "support.ingest_release", str(task), tarballs, snapshot_store, metric, **environment)
 
 
-def _run(python: str, *arguments: str) -> str:
+def _run(python: str, *arguments: str, **more: str) -> str:
     # MLflow warns that packages beside it are of another release.
-    command, environment = [python, "-W", "ignore", *arguments], {**os.environ, "PYTHONPATH": str(_TESTS)}
+    command, environment = [python, "-W", "ignore", *arguments], {**os.environ, "PYTHONPATH": str(_TESTS), **more}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

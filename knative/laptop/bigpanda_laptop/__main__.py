@@ -22,6 +22,7 @@ from bigpanda_laptop.deploy import (
     NAMESPACE,
     Deployment,
     NotReadyError,
+    deploy,
     keep_token,
     make_secrets,
     make_settings,
@@ -78,15 +79,9 @@ def _run(options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
 
 
 def _deploy(deployment: Deployment, platform: Platform, s3: S3Server, options: argparse.Namespace) -> None:
-    first, *rest = read_manifests(_KNATIVE / "base")  # the namespace, which the settings live in
-    deployment.apply(first)
-    deployment.apply(make_settings(platform.ingress, platform.internal, options.idle_window))
     tokens = (keep_token(options.state / name) for name in ("front-token", "ops-token"))
-    for secret in make_secrets(s3.environment, *tokens):
-        deployment.apply(secret)
-    for resource in rest:
-        deployment.apply(resource)
-    deployment.wait_until_ready()
+    settings = make_settings(platform.ingress, platform.internal, options.idle_window)
+    deploy(deployment, read_manifests(_KNATIVE / "base"), [settings, *make_secrets(s3.environment, *tokens)])
 
 
 def _wait_for_page(deployment: Deployment, storage: sample.Storage) -> str:

@@ -5,7 +5,7 @@ Applying again changes nothing that is the same, so a second run finds its funct
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,17 @@ class Deployment:
             if time.monotonic() > deadline:
                 raise NotReadyError("; ".join(f"{name}: {why}" for name, why in waiting.items()))
             time.sleep(0.1)
+
+
+def deploy(deployment: Deployment, manifests: Iterator[Resource], settings: Iterable[Resource]) -> None:
+    """The platform, until every function is ready; the namespace comes first, which the settings live in.
+
+    Raises NotReadyError.
+    """
+    deployment.apply(next(manifests))
+    for resource in (*settings, *manifests):
+        deployment.apply(resource)
+    deployment.wait_until_ready()
 
 
 def read_ready(service: Resource) -> tuple[str, bool, str]:

@@ -58,6 +58,25 @@ def test_rollback_brings_every_page_back(world: World, complete_first: bool) -> 
     assert world.go_on(complete).promoted == 4
 
 
+def test_rollback_makes_a_page_anew_that_never_had_the_former_image(world: World) -> None:
+    world.show(1)
+    world.publish(2)
+    world.go_on(complete)
+    world.show(2)
+    assert image(2) in str(world.service(2)["spec"]["template"])
+    world.forget_ingested()
+    world.wait(1)
+    world.command("rollback")
+    world.step()
+    assert (world.record.phase, world.phases()) == (RolloutPhase.ROLLED_BACK, {1: "returned", 2: "returned"})
+    assert world.ingested() == {("1", 2)}
+    assert len(world.revisions(2)) == 1
+    world.await_version(2, 1)
+    world.wait(1)
+    world.publish(2)
+    assert world.go_on(complete).promoted == 2
+
+
 def test_abort_keeps_what_is_promoted_and_its_ingest(world: World) -> None:
     world.show(*range(1, 5))
     world.publish(2)
