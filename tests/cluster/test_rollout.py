@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -20,7 +20,7 @@ from bigpanda_mlflow import labels
 from bigpanda_mlflow.rollout_services import image_of, state_of
 from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, ServicePhase, newest_rollout
 from mlflow_on_demand.mlflow_facts import mlflow_version
-from support.laptop import until
+from support.laptop import make_request, until
 from support.real_cluster import kubectl, port_forwarded
 from support.real_platform import FLEET, Images, Platform
 from support.releases import other_version
@@ -30,14 +30,11 @@ STEP_SECONDS = 300.0
 """For images to be pulled, pages to be woken by two cores, and the two minutes in which late pages are caught up."""
 ASLEEP_SECONDS = 180.0
 PROGRAM = Path(sys.executable).with_name("bigpanda-mlflow")
-PING = f"""
-import datetime, urllib.error, urllib.request
-now = datetime.datetime.now(datetime.UTC).isoformat()
-headers = dict(zip(("ce-id", "ce-time", "ce-specversion"), (now, now, "1.0")))
-headers |= {{"ce-source": "/tests", "ce-type": "dev.knative.sources.ping", "content-type": "application/json"}}
+PING: Final = """
+import sys, urllib.error, urllib.request
+url, *headers = sys.argv[1:]
 try:
-    url = "http://rollout.{NAMESPACE}.svc.cluster.local"
-    urllib.request.urlopen(urllib.request.Request(url, b"{{}}", headers), timeout=250)
+    urllib.request.urlopen(urllib.request.Request(url, b"{}", dict(one.split("=", 1) for one in headers)), timeout=250)
 except urllib.error.HTTPError as error:
     print(error.code, error.read().decode())
 """
@@ -80,21 +77,26 @@ def get(kind: str, name: str) -> dict[str, Any]:
 
 def advance(platform: Platform, *wanted: RolloutPhase) -> Rollout:
     """The record once the rollout has come there, with pings between those of the PingSource."""
-    (front, *_) = platform.pods("front")
 
     def there() -> Rollout | None:
         record = newest_rollout(get("configmap", labels.ROLLOUTS).get("data", {}))
         if record is not None and record.phase in wanted:
             return record
         assert record is None or record.phase is not RolloutPhase.HALTED, record.reason
-        print(
-            record and record.phase, kubectl("-n", NAMESPACE, "exec", front, "-c", "front", "--", "python", "-c", PING)
-        )
+        print(record and record.as_json(), ping(platform))
         time.sleep(3)
         return None
 
     found: Rollout = until(there, STEP_SECONDS, f"the rollout is {' or '.join(wanted)}")
     return found
+
+
+def ping(platform: Platform) -> str:
+    """What `rollout` says to a ping of ours if it is no success, once its steps are taken."""
+    (front, *_) = platform.pods("front")
+    headers, _ = make_request("dev.knative.sources.ping", data={})
+    told = [f"http://rollout.{NAMESPACE}.svc.cluster.local", *(f"{name}={value}" for name, value in headers.items())]
+    return kubectl("-n", NAMESPACE, "exec", front, "-c", "front", "--", "python", "-c", PING, *told)
 
 
 def routed(service: dict[str, Any]) -> list[tuple[str, int, str]]:
