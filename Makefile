@@ -75,6 +75,7 @@ test-image: $(READY) image  ## Run the MLflow image's own tests inside it: its P
 e2e: $(READY) image  ## Run the tests on the cluster of the current kubeconfig (see tests/support/real_cluster.py; ARGS="-k name" chooses)
 	@tests/install-debian-packages chromium kubectl skopeo
 	@mlflow-image/make-images tests/cluster/images/Containerfile .venv/bin s3
+	@mlflow-image/make-images tests/cluster/images/other.Containerfile . other
 	@PYTHONPATH=tests $(BIN)/python -m support.e2e $(ARGS)
 
 .PHONY: check

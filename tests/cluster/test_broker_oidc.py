@@ -14,6 +14,17 @@ from support.manifests import functions, of_kind, with_component
 from support.oidc import Broker, forwarded, switched_on
 from support.real_cluster import SECONDS, moved
 
+POSTING = ("front", "expire", "sweep", "rollout")
+TRIGGERS = (
+    "visualize",
+    "ingest",
+    "ingest-results",
+    "release",
+    "rollout-image",
+    "rollout-command",
+    "rollout-snapshot",
+)
+
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
@@ -33,19 +44,19 @@ def test_the_audience_of_the_tokens_is_the_brokers(broker: Broker) -> None:
     assert broker.status("brokers", "default")["address"]["audience"] == broker.audience
 
 
-@pytest.mark.parametrize("function", ["front", "expire", "sweep"])
+@pytest.mark.parametrize("function", POSTING)
 def test_who_posts_by_itself_is_let_in(broker: Broker, function: str) -> None:
     assert broker.post(broker.token(function)) == ""
 
 
-@pytest.mark.parametrize("trigger", ["visualize", "ingest", "ingest-results", "release"])
+@pytest.mark.parametrize("trigger", TRIGGERS)
 def test_what_a_function_replies_is_let_in(broker: Broker, trigger: str) -> None:
     until(lambda: broker.status("triggers", trigger).get("auth"), SECONDS, "that the Trigger has an account")
     assert broker.post(broker.token(broker.account_of(trigger))) == ""
 
 
 def test_every_trigger_of_the_component_was_tried(broker: Broker) -> None:
-    assert set(of_kind(broker.objects, "Trigger")) == {"visualize", "ingest", "ingest-results", "release"}
+    assert set(of_kind(broker.objects, "Trigger")) == {*TRIGGERS}
 
 
 def test_without_a_token_nobody_is_let_in(broker: Broker) -> None:
@@ -69,7 +80,7 @@ def test_a_token_for_somebody_else_or_of_somebody_else_is_refused(
     assert said == f"the broker answered {status}: it does not take the token of {broker.file}"
 
 
-@pytest.mark.parametrize("function", ["front", "expire", "sweep"])
+@pytest.mark.parametrize("function", POSTING)
 def test_knative_takes_a_function_with_such_a_token(broker: Broker, function: str) -> None:
     (service,) = moved([functions(broker.objects)[function]], broker.namespace, ["Service"])
     serving = {"group": "serving.knative.dev", "version": "v1", "plural": "services"}

@@ -19,7 +19,7 @@ def main() -> None:
     """Replaces this process by pytest's; arguments are handed on."""
     target = find_target()
     print(f"Cluster: ingress {target.ingress}, domain {target.domain}, registry {target.registry}", flush=True)
-    images = push_images(target.registry, "functions", "mlflow", "s3")
+    images = push_images(target.registry, "functions", "mlflow", "other", "s3")
     os.environ |= {
         "KUBECONFIG": os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config"),
         "KNATIVE_INGRESS": target.ingress,

@@ -18,15 +18,20 @@ from support.manifests import KNATIVE, Resource
 from support.real_cluster import Target, apply, kubectl, temporary_namespace
 
 READY_SECONDS = "240s"
+FLEET = (41, 42, 43, 44, 45)
+"""Tasks with the sample's tarballs as their own, for tests that need several pages with results."""
+ROLLOUT = {"COHORTS": "2,100%", "SOAK": "PT1S", "STEP_SOAK": "PT1S", "AT_ONCE": "2", "VERIFY_TIMEOUT": "PT120S"}
+"""Settings of rollouts: two cohorts without much ado between them, and patience for two cores that do all the work."""
 _SETTINGS_OF_KNATIVE = KNATIVE / "components" / "knative-config" / "config.yaml"
 
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """The product's two images, by digest."""
+    """The product's two images, by digest; and for an upgrade, the MLflow image with `other_version()` in it."""
 
     functions: str
     mlflow: str
+    other: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +116,11 @@ def write_overlay(folder: Path, target: Target, images: Images) -> Path:
                 "name": "bigpanda-mlflow",
                 "namespace": NAMESPACE,
                 "behavior": "merge",
-                "literals": [f"BIGPANDA_PAGE_URL=http://{host}", f"BIGPANDA_MLFLOW_IMAGE={images.mlflow}"],
+                "literals": [
+                    f"BIGPANDA_PAGE_URL=http://{host}",
+                    f"BIGPANDA_MLFLOW_IMAGE={images.mlflow}",
+                    *(f"BIGPANDA_ROLLOUT_{name}={value}" for name, value in ROLLOUT.items()),
+                ],
             }
         ],
         "images": [
