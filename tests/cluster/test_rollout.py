@@ -83,7 +83,7 @@ def advance(platform: Platform, *wanted: RolloutPhase) -> Rollout:
         if record is not None and record.phase in wanted:
             return record
         assert record is None or record.phase is not RolloutPhase.HALTED, record.reason
-        print(record and record.as_json(), ping(platform))
+        print(record and record.phase, ping(platform))
         time.sleep(3)
         return None
 
