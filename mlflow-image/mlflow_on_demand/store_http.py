@@ -10,7 +10,7 @@ last wins, so what is written must be right whoever wins.
 import shutil
 import tempfile
 from collections.abc import Container, Iterator, Mapping
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from functools import partial
 from io import BytesIO
 from typing import BinaryIO, cast
@@ -63,7 +63,9 @@ class HttpStore:
                     checksum = find_checksum(answer.headers)
                     etag, changed = (answer.headers.get(name, "") for name in ("ETag", "Last-Modified"))
                     if not etag and not changed:
-                        return self._stat_by_list(key, checksum)
+                        with suppress(_NoWebDAVError):
+                            return self._stat_by_list(key, checksum)
+                    # Of a server that tells nothing but sizes, another size is all that a change can be told by.
                     mtime = parse_date(changed)
                     return StoredObject(key, int(size), mtime, _make_etag(etag, int(size), mtime), checksum)
         raise StoreError(f"{answer.host} does not tell the size of '{key}'")
@@ -180,7 +182,9 @@ class HttpStore:
                 if answer.status == 404:
                     return None
                 if answer.status in (200, 405, 501):
-                    raise StoreError(f"{answer.host} cannot be listed, for it does not speak WebDAV: name single files")
+                    raise _NoWebDAVError(
+                        f"{answer.host} cannot be listed, for it does not speak WebDAV: name single files"
+                    )
                 if answer.status != 207:
                     raise make_error(answer, f"the list of '{key}'")
                 return tuple(parse_entries(answer.read_all(_MOST_LIST_BYTES), unquote(urlsplit(url).path)))
@@ -208,6 +212,10 @@ class HttpStore:
 
     def _url(self, key: str) -> str:
         return f"{self._base}/{quote('/'.join(parts_of(key)), safe='/~')}" if key else self._base
+
+
+class _NoWebDAVError(StoreError):
+    """The server cannot be asked what lies where."""
 
 
 def _is_unfinished(found: StoredObject) -> bool:

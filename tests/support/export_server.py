@@ -58,6 +58,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(with_body=True)
 
+    def do_PROPFIND(self) -> None:  # noqa: N802 (as http.server calls it)
+        """It is no WebDAV server; what was sent is not read."""
+        self.server.state.asked.append(f"{self.command} {self.path}")
+        self.server.state.headers.append(dict(self.headers.items()))
+        self.close_connection = True
+        self._say(501, {"Content-Length": "0", "Connection": "close"})
+
     def _answer(self, *, with_body: bool) -> None:
         state = self.server.state
         state.asked.append(f"{self.command} {self.path}")
