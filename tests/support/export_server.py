@@ -58,7 +58,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(with_body=True)
 
-    def do_PROPFIND(self) -> None:  # noqa: N802 (as http.server calls it)
+    def do_PROPFIND(self) -> None:
         """It is no WebDAV server; what was sent is not read."""
         self.server.state.asked.append(f"{self.command} {self.path}")
         self.server.state.headers.append(dict(self.headers.items()))
