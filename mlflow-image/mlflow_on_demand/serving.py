@@ -45,6 +45,9 @@ class _Adopter(uvicorn.Server):
         loop = asyncio.get_running_loop()
 
         def adopt(connection: socket.socket) -> None:
+            if loop.is_closed():  # a connection that the greeter still had spoke again when all was over
+                connection.close()
+                return
             asyncio.run_coroutine_threadsafe(loop.connect_accepted_socket(self._make_protocol, connection), loop)
 
         self._greeter.hand_over(adopt)
