@@ -12,20 +12,21 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
-from bench.bulk import POINT
 from bench.figures import Figure, megabytes
+from bench.painting import open_until_painted
 from bench.rootfs import DATA, Rootfs
 from bench.stock import until_answered
 from mlflow_on_demand.landing import SEARCH_RUNS, plan_landing
 from mlflow_on_demand.settings import ServerSettings
 from mlflow_on_demand.snapshot import Manifest
 from support.hpo_files import TASK
-from support.runs_page import VIEWPORT
 
 SEARCH_EXPERIMENTS = "/ajax-api/2.0/mlflow/experiments/search?max_results=25"
 # 20 Mbit/s each way, and 30 ms
 LINK = {"offline": False, "latency": 30, "downloadThroughput": 2.5e6, "uploadThroughput": 2.5e6}
 STOCK = "/opt/stock/bin/mlflow"
+# A cell of MLflow's table of runs links to its run by name.
+RUN_NAME = '[role="gridcell"] a[href*="/runs/"]'
 
 
 @dataclass
@@ -88,30 +89,22 @@ class Bench:
 
     def _click_sleeping(self, seen: Times) -> None:
         for times, link in ((seen.painted, None), (seen.painted_far, LINK)):
-            started = time.perf_counter()
+            started = time.time()
             with self._sleeper() as (_, address):
                 _until_listening(address)
-                self._visit(address, link)
-                times.append(time.perf_counter() - started)
+                times.append(self._visit(address, link) - started)
 
     def _click_awake(self, seen: Times) -> None:
         with self._tuned() as (_, address):
             until_answered(f"{address}{SEARCH_RUNS}", json.loads(self._landing.body))
             for times, link in ((seen.painted, None), (seen.painted_far, LINK)):
-                started = time.perf_counter()
-                self._visit(address, link)
-                times.append(time.perf_counter() - started)
+                started = time.time()
+                times.append(self._visit(address, link) - started)
 
-    def _visit(self, address: str, link: dict[str, Any] | None = None) -> None:
-        """A browser that knows nothing of the page opens the experiment's runs, until their names are painted."""
-        context = self._browser.new_context(viewport=VIEWPORT)
-        page = context.new_page()
-        if link is not None:
-            context.new_cdp_session(page).send("Network.emulateNetworkConditions", link)
+    def _visit(self, address: str, link: dict[str, Any] | None = None) -> float:
+        """When the names of the runs were painted, in seconds since 1970, for who opens the experiment's page."""
         route = f"#/experiments/{self._experiment.id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-        page.goto(f"{address}/{route}", wait_until="commit")
-        page.get_by_role("grid").get_by_role("link", name=POINT).first.wait_for(timeout=120_000)
-        context.close()
+        return open_until_painted(self._browser, f"{address}/{route}", RUN_NAME, link)
 
     def _sleeper(self) -> "Running":
         port = _free_port()
