@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mlflow_on_demand.awaited import Awaited
 from mlflow_on_demand.errors import ManifestError, ObjectMissing, PreconditionFailed
 from mlflow_on_demand.layers import (
     NOTHING,
@@ -57,8 +58,8 @@ _TOLD_EVERY = 500
 @dataclass(frozen=True)
 class IngestRequest:
     """What to ingest: `artifacts` are URI prefixes, single files ending in .tgz, or BigPanDA's export of the task;
-    `snapshot_store` is the URI prefix that the server gets as BIGPANDA_SNAPSHOT_STORE; scratch files go below
-    `work_dir` (default: TMPDIR).
+    `snapshot_store` is the URI prefix that the server gets as BIGPANDA_SNAPSHOT_STORE; what is `awaited` goes into the
+    manifest; scratch files go below `work_dir` (default: TMPDIR).
     """
 
     jeditaskid: int
@@ -67,11 +68,12 @@ class IngestRequest:
     objective: Objective | None = None
     limits: Limits = field(default_factory=Limits)
     work_dir: Path | None = None
+    awaited: Awaited | None = None
 
 
 @dataclass(frozen=True)
 class IngestResult:
-    """The snapshot that is published now; `changed` is False when it was so before and nothing was written."""
+    """The snapshot that is published now; `changed` is False when it was so before, but for what is awaited."""
 
     changed: bool
     manifest: Manifest
@@ -101,18 +103,28 @@ def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     same = present is not None and (present.sources, present.objective) == (sources, request.objective)
     if present is not None and same and not lacks_objects(target, present):
         _log.info("nothing new to ingest", extra=facts)
-        return IngestResult(changed=False, manifest=present)
+        return IngestResult(changed=False, manifest=_await_more(request, target, present, etag))
     _log.info("ingest begins", extra=facts)
     # The same once more: something that it names is gone, so all is made anew.
     manifest = _add_layer(request, target, present, tarballs) if present is not None and not same else None
     if manifest is None:
         told = iter(tarballs) if present else tell_reading(target, tarballs)
         manifest = _publish_anew(request, target, tarballs, told)
+    manifest = replace(manifest, awaited=request.awaited)
     publish_manifest(target, manifest, etag)
     if present is None:
         target.delete(READING)
     _log.info("snapshot published", extra={**facts, **_outcome(manifest)})
     return IngestResult(changed=True, manifest=manifest)
+
+
+def _await_more(request: IngestRequest, target: Store, present: Manifest, etag: str | None) -> Manifest:
+    """Publish the present manifest with what the request awaits, if that is something else."""
+    if request.awaited in (None, present.awaited):
+        return present
+    manifest = replace(present, awaited=request.awaited)
+    publish_manifest(target, manifest, etag)
+    return manifest
 
 
 def _add_layer(
@@ -207,9 +219,10 @@ def _publish(target: Store, path: Path, suffix: str, present: Manifest | None = 
 
 def _present(target: Store) -> tuple[Manifest | None, str | None]:
     try:
-        return find_manifest(target) or (None, None)
+        found = find_manifest(target)
     except ManifestError:
         return None, target.stat(MANIFEST).etag  # unreadable: make it anew
+    return (found.manifest, found.etag) if found else (None, None)
 
 
 def _outcome(manifest: Manifest) -> dict[str, object]:

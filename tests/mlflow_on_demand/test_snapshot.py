@@ -73,10 +73,10 @@ def manifest(store: Store, tmp_path: Path) -> Manifest:
 def test_what_is_published_is_found(store: Store, manifest: Manifest) -> None:
     assert find_manifest(store) is None
     first = publish_manifest(store, manifest, None)
-    assert find_manifest(store) == (manifest, first.etag)
+    assert find_manifest(store) == (manifest, first.etag, first.mtime)
     bare = dataclasses.replace(manifest, objective=None, best=None, lost=(), experiments=())
     second = publish_manifest(store, bare, first.etag)
-    assert find_manifest(store) == (bare, second.etag)
+    assert find_manifest(store) == (bare, second.etag, second.mtime)
     with pytest.raises(PreconditionFailed):
         publish_manifest(store, manifest, first.etag)
 

@@ -114,7 +114,7 @@ def _publish_again(folder: Path, store_uri: str, database: Path, files: Path) ->
     store = open_snapshot_store(store_uri, TASK, schema_revision())
     found = find_manifest(store)
     assert found is not None
-    manifest, etag = found
+    manifest, etag, _ = found
     refs: list[tuple[ObjectRef, Path]] = [(refer(packed, ".db.gz"), packed), (refer(bundle, ".zip"), bundle)]
     for ref, path in refs:
         publish_object(store, ref, path)
