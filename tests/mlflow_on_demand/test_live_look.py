@@ -18,7 +18,7 @@ from support.hpo_files import TASK, Point, name, run_id, tarball, write_task
 from support.task_server import TaskServer, serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -45,13 +45,6 @@ def server(tmp_path: Path) -> Iterator[TaskServer]:
     with serving((tmp_path / "store").as_uri(), str(tmp_path / "scratch")) as server:
         server.wait_for("ready")
         yield server
-
-
-@pytest.fixture
-def page(chromium: "Browser") -> Iterator["Page"]:
-    context = chromium.new_context(viewport={"width": 1400, "height": 900})
-    yield context.new_page()
-    context.close()
 
 
 class Tab:
