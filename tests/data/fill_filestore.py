@@ -43,7 +43,7 @@ def main(folder: str) -> None:
     models = log_models(client, experiment, best) if VERSION >= (3, 0) else []
     if hasattr(mlflow, "start_span"):
         log_traces(experiment, best)
-    if VERSION >= (2, 0):
+    if VERSION >= (2, 1):
         register_models(client, best, models)
 
 
@@ -163,7 +163,7 @@ def log_traces(experiment: str, run: str) -> None:
     with contextlib.suppress(ValueError), mlflow.start_span("fails"):
         raise ValueError("no answer")
     flush_traces()
-    if VERSION >= (3, 0):
+    if VERSION >= (3, 5):
         from mlflow.entities import AssessmentError, AssessmentSource
 
         human = AssessmentSource("HUMAN", "physicist")
