@@ -180,9 +180,8 @@ def log_traces(experiment: str, run: str) -> None:
 
 
 def flush_traces() -> None:
-    flush = getattr(mlflow, "flush_trace_async_logging", None)
     with contextlib.suppress(Exception):  # where they are not logged in the background, some releases say so
-        flush()
+        mlflow.flush_trace_async_logging()
 
 
 def register_models(client: Any, run: str, models: list[str]) -> None:
