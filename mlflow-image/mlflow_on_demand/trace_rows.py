@@ -34,9 +34,10 @@ SELECT status != 'IN_PROGRESS', (SELECT count(*) FROM assessments WHERE trace_id
        timestamp_ms + coalesce(execution_time_ms, 0)
 FROM trace_info WHERE request_id = ?
 """
-_OF_A_RUN = """
-SELECT request_id FROM trace_request_metadata AS made JOIN trace_tags AS brought USING (request_id)
-WHERE made.key = ? AND made.value = ? AND brought.key = ? AND brought.value = ?
+# Another tarball may have brought a better one since.
+_MADE = """
+SELECT trace FROM made JOIN trace_tags AS brought ON request_id = trace AND brought.key = ? AND value = tarball
+WHERE run = ? AND tarball = ?
 """
 
 
@@ -47,6 +48,9 @@ class Traces:
         self._database = database
         self._jeditaskid = jeditaskid
         self._known = frozenset(known)
+        # MLflow's own table has no index by which a run's traces are found.
+        database.write("CREATE TEMP TABLE made (run TEXT, tarball TEXT, trace TEXT)", [()])
+        database.write("CREATE INDEX temp.made_by_run ON made (run)", [()])
 
     def add(
         self, tarball: TarballName, experiment_id: int, trace: TraceTaken, info: TraceInfo, numbers: Numbers
@@ -60,11 +64,14 @@ class Traces:
             return False
         self._remove(info.trace_id)
         self._insert(tarball, experiment_id, trace, info, numbers)
+        if SOURCE_RUN in trace.metadata:
+            made = (trace.metadata[SOURCE_RUN], tarball.name, info.trace_id)
+            self._database.write("INSERT INTO made VALUES (?, ?, ?)", [made])
         return True
 
     def remove_of_run(self, run_uuid: str, tarball: str) -> None:
         """Forget those that a run made which a tarball brought."""
-        for (trace_id,) in self._database.query(_OF_A_RUN, SOURCE_RUN, run_uuid, _TARBALL, tarball):
+        for (trace_id,) in self._database.query(_MADE, _TARBALL, run_uuid, tarball):
             self._remove(str(trace_id))
 
     def find_ids(self) -> tuple[str, ...]:

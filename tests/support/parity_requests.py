@@ -103,7 +103,7 @@ API: dict[str, tuple[Content, ...]] = {
         "name=net&version=1",
         "name=net&version=2",
         "name=job%20net&version=1",
-        "name=job%20prompt&version=1",
+        "name=job-prompt&version=1",
     ),
     "GET 2.0/mlflow/model-versions/search": (
         "filter=name%3D%27net%27",
@@ -183,7 +183,7 @@ OTHER: dict[str, tuple[Content, ...]] = {
         "name=net&version=2&path=model.txt",
         "name=net&version=2&path=none",
         "name=job%20net&version=1&path=loss.png",
-        "name=job%20net&version=2&path=er%2Fcurve.svg",
+        "name=job%20net&version=2&path=MLmodel",
         "name=job%20net&version=1&path=..%2Freport.html",
         "name=net&version=9&path=x",
     ),

@@ -64,9 +64,10 @@ def _trace_a_job(client: MlflowClient, experiment: str, uri: str) -> None:
     client.set_terminated(run.info.run_id, end_time=NOON + 60_000)
     client.create_registered_model("job net", {"team": "grid"}, "what the job made")
     client.create_model_version("job net", f"{run.info.artifact_uri}/plots", run.info.run_id, {"stage": "try"})
-    client.create_model_version("job net", f"{run.info.artifact_uri}/plots/deep")
+    client.log_text(run.info.run_id, "flavors: {}\n", "model/MLmodel")
+    client.create_model_version("job net", f"{run.info.artifact_uri}/model")
     client.set_registered_model_alias("job net", "champion", "2")
-    client.register_prompt("job prompt", "How deep is {{ net }}?")
+    client.register_prompt("job-prompt", "How deep is {{ net }}?")
 
 
 def enrich(uri: str, folder: Path) -> None:
