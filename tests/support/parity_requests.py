@@ -62,6 +62,7 @@ API: dict[str, tuple[Content, ...]] = {
     "GET 2.0/mlflow/get-trace-artifact": (
         "request_id=<trace_id>",
         "request_id=<job_trace_id>",
+        "request_id=<job_trace_id>&path=<attachment>",
         "request_id=<job_trace_id>&path=..%2Fx",
         "request_id=none",
     ),

@@ -14,6 +14,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.entities.issue import IssueStatus
+from mlflow.tracing.attachments import Attachment
 from mlflow.tracking._tracking_service.utils import _get_store
 
 from support.rich_files import FILES, HOSTILE
@@ -57,7 +58,8 @@ def _trace_a_job(client: MlflowClient, experiment: str, uri: str) -> None:
     with mlflow.start_run(run_id=run.info.run_id), mlflow.start_span("tune", span_type="CHAIN") as span:
         span.set_inputs({"depth": 3})
         with mlflow.start_span("train", span_type="TOOL") as inner:
-            inner.set_outputs({"loss": 0.5})
+            picture = Attachment(content_type="image/png", content_bytes=FILES["plots/loss.png"])
+            inner.set_outputs({"loss": 0.5, "plot": picture})
         mlflow.update_current_trace(tags={"colour": "blue"}, metadata={"mlflow.trace.session": "night"})
     mlflow.flush_trace_async_logging()
     mlflow.log_feedback(trace_id=span.trace_id, name="converged", value=True, rationale="it went flat")

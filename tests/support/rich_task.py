@@ -80,7 +80,9 @@ def make_rich_task(folder: Path) -> RichTask:
     ids = json.loads(printed.splitlines()[-1])
     with closing(sqlite3.connect(database)) as connection:
         [(job_trace,)] = connection.execute("SELECT request_id FROM trace_info WHERE trace_name = 'tune'").fetchall()
-    return RichTask(store_uri, database, files, {**ids, "request_id": ids["trace_id"], "job_trace_id": job_trace})
+    [attachment] = (files / "traces" / job_trace / "artifacts" / "attachments").iterdir()
+    more = {"request_id": ids["trace_id"], "job_trace_id": job_trace, "attachment": attachment.name}
+    return RichTask(store_uri, database, files, ids | more)
 
 
 def _run_mlflow(python: Path, cwd: Path, *arguments: str) -> str:
