@@ -1,11 +1,11 @@
 """Writes the model registries of a task's tarballs into one: its names are of the whole task, not of a segment.
 
 Every job has a registry of its own, and calls its version 1. In the order of the tarballs, a version keeps its number
-if no other has it, and else gets the next one behind the highest; a version that several tarballs bring (of a registry
-that all jobs began with) is one. Tags say where each came from: `panda.tarball`, its number there (`panda.version`) and
-its aliases there (`panda.aliases`). Of an alias, a tag or a description that several tarballs set, the last counts.
-What names a version by number, in tags of runs, logged models and traces, is renumbered (`registry.renumber`). The
-versions of a run that gives way to a better one, from another tarball, go with it.
+if no other has it, and else gets the next one behind the highest; one that is the same in several tarballs, because all
+jobs began with the same registry, is there once. Tags say where each came from: `panda.tarball`, its number there
+(`panda.version`) and its aliases there (`panda.aliases`). Of an alias, a model's tag or its description that several
+tarballs set, the last counts. What names a version by number, in tags of runs, logged models and traces, is renumbered
+(`registry.renumber`). The versions of a run that gives way to a better one, from another tarball, go with it.
 
 Addresses of artifacts become those in the snapshot. What lies elsewhere keeps its `source`, for the reader: there is
 nothing to open here, for a tarball must not make the server read an address of its choice.
@@ -60,7 +60,7 @@ class Registry:
         self._database = database
         self._root = f"{SCHEME}:/{jeditaskid}"
         self._known = frozenset(known)
-        # By what makes a version the same in several tarballs: its model's name, and its number here.
+        # By the digest of all that its tarball says of a version: its model's name, and its number here.
         self._same: dict[str, tuple[str, int]] = {}
 
     def add(
@@ -116,7 +116,7 @@ class Registry:
         for meta, tags in sorted(model.readable_versions(), key=lambda one: one[0].version):
             if meta.run_id in passed_over:
                 continue
-            number = numbers[name, meta.version] = self._choose_number(name, meta)
+            number = numbers[name, meta.version] = self._choose_number(name, meta, tags)
             own = ", ".join(alias for alias, version in aliases.items() if version == meta.version)
             origin = {_TARBALL: tarball.name, _VERSION: str(meta.version), **({_ALIASES: own} if own else {})}
             self._insert(name, replace(meta, version=number), {**tags, **origin})
@@ -130,9 +130,9 @@ class Registry:
         )
         return numbers
 
-    def _choose_number(self, name: str, meta: ModelVersion) -> int:
-        facts = (name, meta.version, meta.creation_time, meta.source, meta.run_id)
-        key = hashlib.sha256(repr(facts).encode("utf-8", "replace")).hexdigest()
+    def _choose_number(self, name: str, meta: ModelVersion, tags: dict[str, str]) -> int:
+        facts = repr((name, meta, sorted(tags.items())))
+        key = hashlib.sha256(facts.encode("utf-8", "replace")).hexdigest()
         if key not in self._same:
             ((is_taken, highest),) = self._database.query(_NUMBERS, name, meta.version)
             self._same[key] = (name, int(str(highest)) + 1 if is_taken else meta.version)

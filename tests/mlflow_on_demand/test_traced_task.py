@@ -233,13 +233,14 @@ def test_what_several_tarballs_say_of_a_model(ingested: Open) -> None:
 
 def test_a_registry_that_all_jobs_began_with_is_there_once(ingested: Open) -> None:
     base = {1: version_of(99, created=NOON - 5), 2: version_of(98, created=NOON - 4)}
-    tarballs = {name(n): job(n, registered("net", {**base, 3: version_of(n)})) for n in (1, 2, 3)}
-    assert brought(ingested(tarballs)) == [
-        (1, name(3), "1"),
+    tarballs = {name(n): job(n, registered("net", {**base, 3: version_of(n)})) for n in (1, 2)}
+    changed = registered("net", base, **{"version-1__tags__mine": "yes"})
+    assert brought(ingested({**tarballs, name(3): job(3, changed)})) == [
+        (1, name(2), "1"),
         (2, name(3), "2"),
         (3, name(1), "3"),
         (4, name(2), "3"),
-        (5, name(3), "3"),
+        (5, name(3), "1"),
     ]
 
 
