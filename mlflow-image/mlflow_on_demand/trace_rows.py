@@ -62,7 +62,8 @@ class Traces:
         former = self._database.query(_RANK, info.trace_id)
         if former and former[0] > rank:
             return False
-        self._remove(info.trace_id)
+        if former:
+            self._remove(info.trace_id)
         self._insert(tarball, experiment_id, trace, info, numbers)
         if SOURCE_RUN in trace.metadata:
             made = (trace.metadata[SOURCE_RUN], tarball.name, info.trace_id)
