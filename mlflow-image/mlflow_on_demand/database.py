@@ -189,6 +189,10 @@ class SnapshotDatabase:
         """The rows of a SELECT on what has been added so far."""
         return self._db.execute(sql, values).fetchall()
 
+    def write(self, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Run a statement that changes rows, once with each of these values."""
+        self._db.executemany(sql, rows)
+
     def finish(self, target: Path) -> None:
         """Write the compact database to `target` and end: nothing can be added any more."""
         self._db.execute("COMMIT")

@@ -17,10 +17,12 @@ from mlflow_on_demand.bundle import Spool, Spooled
 from mlflow_on_demand.database import ModelRow, RunRow, SnapshotDatabase
 from mlflow_on_demand.errors import TarballError
 from mlflow_on_demand.filestore import RunMeta
-from mlflow_on_demand.intake import Intake, ModelTaken, RunTaken, TarballTaken
+from mlflow_on_demand.intake import Intake
 from mlflow_on_demand.layers import NOTHING, Index, NoLayer, add_checksum, in_order
 from mlflow_on_demand.lineage import ModelMeta
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
+from mlflow_on_demand.registry import Numbers, renumber
+from mlflow_on_demand.registry_rows import Registry
 from mlflow_on_demand.segments import Segments
 from mlflow_on_demand.snapshot import (
     FORMAT,
@@ -33,7 +35,9 @@ from mlflow_on_demand.snapshot import (
 )
 from mlflow_on_demand.store import CHUNK
 from mlflow_on_demand.summary import find_best
+from mlflow_on_demand.taken import ModelTaken, RunTaken, TarballTaken
 from mlflow_on_demand.tarballs import TarballName, missing_serials
+from mlflow_on_demand.trace_rows import SOURCE_RUN, TRACES, Traces
 from mlflow_on_demand.unpack import Limits
 
 _log = logging.getLogger(__name__)
@@ -75,6 +79,8 @@ class SnapshotBuild:
         self._ranks: dict[str, _Rank] = {}
         self._artifacts: dict[str, tuple[Spooled, ...]] = {}
         self._segments = Segments(jeditaskid, known.segments)
+        self._traces = Traces(self._database, jeditaskid, known.traces)
+        self._registry = Registry(self._database, jeditaskid, known.registered)
         self._serials: set[int] = set()
         self._lost: list[Lost] = []
         self._points = 0
@@ -127,7 +133,14 @@ class SnapshotBuild:
             metrics=self._names("SELECT DISTINCT key FROM latest_metrics ORDER BY key"),
             params=self._names("SELECT DISTINCT key FROM params ORDER BY key"),
         )
-        index = Index(tuple(sorted(self._ranks)), self._segments.found, best, self._checksum)
+        index = Index(
+            runs=tuple(sorted(self._ranks)),
+            segments=self._segments.found,
+            best=best,
+            checksum=self._checksum,
+            traces=self._traces.find_ids(),
+            registered=self._registry.find_names(),
+        )
         return self._write_out(manifest, index)
 
     def close(self) -> None:
@@ -141,34 +154,37 @@ class SnapshotBuild:
             place: self._database.add_dataset(experiment_id, dataset)
             for place, dataset in sorted(taken.datasets.items())
         }
-        passed_over: set[str] = set()
-        for (experiment, _), run in sorted(taken.runs.items()):
-            if run.meta is None:
-                continue
-            if not self._add_run(name, run, run.meta):
-                passed_over.add(run.meta.run_uuid)
-                continue
+        metas = {place: run.meta for place, run in sorted(taken.runs.items()) if run.meta}
+        counting = {place: meta for place, meta in metas.items() if self._counts(name, taken.runs[place], meta)}
+        passed_over = {meta.run_uuid for meta in metas.values()} - {meta.run_uuid for meta in counting.values()}
+        numbers = self._registry.add(name, experiment_id, taken.registered, passed_over)
+        for (experiment, directory), meta in counting.items():
+            run = taken.runs[experiment, directory]
+            self._add_run(name, run, meta, numbers)
             for link in run.links:
                 target = datasets.get((experiment, link.target)) if link.kind == "DATASET" else link.target
                 if target is not None:
-                    self._database.add_link(run.meta.run_uuid, replace(link, target=target))
+                    self._database.add_link(meta.run_uuid, replace(link, target=target))
         for _, model in sorted(taken.models.items()):
             if model.meta is not None and model.meta.source_run_id not in passed_over:
-                self._add_model(experiment_id, model, model.meta)
-        self._points += any(run.meta for run in taken.runs.values())
+                self._add_model(experiment_id, model, model.meta, numbers)
+        for _, trace in sorted(taken.traces.items()):
+            is_ours = trace.info is not None and trace.metadata.get(SOURCE_RUN) not in passed_over
+            if is_ours and trace.info and self._traces.add(name, experiment_id, trace, trace.info, numbers):
+                self._keep_artifacts(f"{TRACES}/{trace.info.trace_id}", trace.artifacts)
+        self._points += bool(metas)
         self._damaged_lines += taken.damaged_lines
-        runs = sorted(directory for (_, directory), run in taken.runs.items() if run.meta is None)
-        models = sorted(directory for (_, directory), model in taken.models.items() if model.meta is None)
-        self._lose(name, "holds a run without a readable meta.yaml", runs)
-        self._lose(name, "holds a logged model without a readable meta.yaml", models)
-        self._lose(name, "holds a file that cannot be read", sorted(taken.unreadable))
+        for reason, paths in taken.find_unusable():
+            self._lose(name, reason, sorted(paths))
 
     def _lose(self, name: TarballName, reason: str, paths: list[str]) -> None:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         self._lost += [Lost(name.name, f"{reason} ({paths[0]}{more})")] if paths else []
 
-    def _add_run(self, name: TarballName, run: RunTaken, meta: RunMeta) -> bool:
-        """Whether the run counts: a better one of the same id may be there already."""
+    def _counts(self, name: TarballName, run: RunTaken, meta: RunMeta) -> bool:
+        """Whether the run counts: a better one of the same id may be there already; if it does, what another tarball
+        brought of it goes.
+        """
         if meta.run_uuid in self._known_runs:
             raise NoLayer(f"run {meta.run_uuid} is known")
         rank = _Rank(meta.status == "FINISHED", run.points, meta.end_time or -1, name)
@@ -176,10 +192,13 @@ class SnapshotBuild:
         if former is not None and former > rank:
             return False
         self._ranks[meta.run_uuid] = rank
-        self._artifacts[meta.run_uuid] = tuple(
-            replace(spooled, name=f"{meta.run_uuid}/artifacts/{path}")
-            for path, spooled in sorted(run.artifacts.items())
-        )
+        if former is not None:
+            self._traces.remove_of_run(meta.run_uuid, former.tarball.name)
+            self._registry.remove_of_run(meta.run_uuid, former.tarball.name)
+        return True
+
+    def _add_run(self, name: TarballName, run: RunTaken, meta: RunMeta, numbers: Numbers) -> None:
+        self._keep_artifacts(meta.run_uuid, run.artifacts)
         own = {"panda.jeditaskid": str(self._jeditaskid), "panda.tarball": name.name}
         segment = {"panda.segment": name.segment} if name.is_segmented else {}
         self._database.add_run(
@@ -188,26 +207,28 @@ class SnapshotBuild:
                 experiment_id=self._segments.experiment_id(name.segment),
                 artifact_uri=f"{SCHEME}:/{self._jeditaskid}/{meta.run_uuid}/artifacts",
                 params=run.params,
-                tags={**run.tags, **own, **segment},
+                tags={**renumber(run.tags, numbers), **own, **segment},
                 stage=run.stage,
             )
         )
-        return True
 
-    def _add_model(self, experiment_id: int, model: ModelTaken, meta: ModelMeta) -> None:
+    def _add_model(self, experiment_id: int, model: ModelTaken, meta: ModelMeta, numbers: Numbers) -> None:
         folder = f"{_MODELS}/{meta.model_id}"
-        self._artifacts[folder] = tuple(
-            replace(spooled, name=f"{folder}/artifacts/{path}") for path, spooled in sorted(model.artifacts.items())
-        )
+        self._keep_artifacts(folder, model.artifacts)
         self._database.add_model(
             ModelRow(
                 meta=meta,
                 experiment_id=experiment_id,
                 artifact_location=f"{SCHEME}:/{self._jeditaskid}/{folder}/artifacts",
                 params=model.params,
-                tags=model.tags,
+                tags=renumber(model.tags, numbers),
                 metrics=model.metrics,
             )
+        )
+
+    def _keep_artifacts(self, folder: str, artifacts: dict[str, Spooled]) -> None:
+        self._artifacts[folder] = tuple(
+            replace(spooled, name=f"{folder}/artifacts/{path}") for path, spooled in sorted(artifacts.items())
         )
 
     def _names(self, sql: str) -> tuple[str, ...]:
@@ -222,9 +243,9 @@ class SnapshotBuild:
         return Built(manifest, index, packed, bundle, has_artifacts=bool(artifacts))
 
     def _kept_artifacts(self) -> list[Spooled]:
-        """Without those of models that went with a run when a better one took its place."""
+        """Without those of models and traces that went with a run when a better one took its place."""
         models = {f"{_MODELS}/{model}" for model in self._names("SELECT model_id FROM logged_models")}
-        kept = models | set(self._ranks)
+        kept = models | {f"{TRACES}/{trace}" for trace in self._traces.find_ids()} | set(self._ranks)
         return [one for owner, artifacts in self._artifacts.items() if owner in kept for one in artifacts]
 
 
