@@ -21,6 +21,7 @@ from mlflow_on_demand.intake import Intake, ModelTaken, RunTaken, TarballTaken
 from mlflow_on_demand.layers import NOTHING, Index, NoLayer, add_checksum, in_order
 from mlflow_on_demand.lineage import ModelMeta
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
+from mlflow_on_demand.points import PointsHold
 from mlflow_on_demand.segments import Segments
 from mlflow_on_demand.snapshot import (
     FORMAT,
@@ -71,7 +72,8 @@ class SnapshotBuild:
         self._scratch = scratch
         self._database = SnapshotDatabase(scratch / "building.db")
         self._spool = Spool(scratch / "artifacts")
-        self._intake = Intake(self._database, self._spool, limits)
+        self._hold = PointsHold(scratch)
+        self._intake = Intake(self._hold, self._spool, limits)
         self._ranks: dict[str, _Rank] = {}
         self._artifacts: dict[str, tuple[Spooled, ...]] = {}
         self._segments = Segments(jeditaskid, known.segments)
@@ -134,6 +136,7 @@ class SnapshotBuild:
         """Let go of the scratch files, which their directory's owner removes."""
         self._database.close()
         self._spool.close()
+        self._hold.close()
 
     def _add_taken(self, name: TarballName, taken: TarballTaken) -> None:
         experiment_id = self._segments.experiment_id(name.segment)
@@ -189,7 +192,7 @@ class SnapshotBuild:
                 artifact_uri=f"{SCHEME}:/{self._jeditaskid}/{meta.run_uuid}/artifacts",
                 params=run.params,
                 tags={**run.tags, **own, **segment},
-                stage=run.stage,
+                metrics={key: map(self._hold.read, held) for key, held in run.metrics.items()},
             )
         )
         return True
@@ -214,10 +217,9 @@ class SnapshotBuild:
         return tuple(str(name) for (name,) in self._database.query(sql))
 
     def _write_out(self, manifest: Manifest, index: Index) -> Built:
-        plain, packed, bundle = (self._scratch / name for name in ("snapshot.db", "snapshot.db.gz", "bundle.zip"))
+        packed, bundle = self._scratch / "snapshot.db.gz", self._scratch / "bundle.zip"
         artifacts = self._kept_artifacts()
-        self._database.finish(plain)
-        _pack(plain, packed)
+        _pack(self._database.finish(), packed)
         self._spool.write_bundle(bundle, artifacts)
         return Built(manifest, index, packed, bundle, has_artifacts=bool(artifacts))
 
