@@ -5,10 +5,8 @@ tarballs bring the same run (a retried job), the better one counts: first a fini
 then the later end, then the later tarball.
 """
 
-import gzip
 import hashlib
 import logging
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -21,6 +19,7 @@ from mlflow_on_demand.intake import Intake, ModelTaken, RunTaken, TarballTaken
 from mlflow_on_demand.layers import NOTHING, Index, NoLayer, add_checksum, in_order
 from mlflow_on_demand.lineage import ModelMeta
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
+from mlflow_on_demand.packing import pack
 from mlflow_on_demand.points import PointsHold
 from mlflow_on_demand.segments import Segments
 from mlflow_on_demand.snapshot import (
@@ -32,7 +31,6 @@ from mlflow_on_demand.snapshot import (
     Objective,
     ObjectRef,
 )
-from mlflow_on_demand.store import CHUNK
 from mlflow_on_demand.summary import find_best
 from mlflow_on_demand.tarballs import TarballName, missing_serials
 from mlflow_on_demand.unpack import Limits
@@ -219,7 +217,7 @@ class SnapshotBuild:
     def _write_out(self, manifest: Manifest, index: Index) -> Built:
         packed, bundle = self._scratch / "snapshot.db.gz", self._scratch / "bundle.zip"
         artifacts = self._kept_artifacts()
-        _pack(self._database.finish(), packed)
+        pack(self._database.finish(), packed)
         self._spool.write_bundle(bundle, artifacts)
         return Built(manifest, index, packed, bundle, has_artifacts=bool(artifacts))
 
@@ -228,18 +226,6 @@ class SnapshotBuild:
         models = {f"{_MODELS}/{model}" for model in self._names("SELECT model_id FROM logged_models")}
         kept = models | set(self._ranks)
         return [one for owner, artifacts in self._artifacts.items() if owner in kept for one in artifacts]
-
-
-def _pack(source: Path, target: Path) -> None:
-    """Compress without a file name or time in the header, so that the same database gives the same bytes. At the lowest
-    level: the others take two to three times as long for some per cent.
-    """
-    with (
-        source.open("rb") as plain,
-        target.open("wb") as file,
-        gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0) as packed,
-    ):
-        shutil.copyfileobj(plain, packed, CHUNK)
 
 
 def _whole(value: object) -> int:
