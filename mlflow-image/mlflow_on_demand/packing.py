@@ -7,7 +7,7 @@ import gzip
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-_BLOCK = 2**20
+_BLOCK = 2**18
 _BLOCKS_AT_ONCE = 2
 
 

@@ -1,8 +1,7 @@
 """Builds one snapshot in a scratch directory: tarballs go in, in order; what is to be published comes out.
 
 Segments become experiments. Ids depend on names alone, so they stay the same when more tarballs arrive. When two
-tarballs bring the same run (a retried job), the better one counts: first a finished run, then the one with more points,
-then the later end, then the later tarball.
+tarballs bring the same run, the better one counts (`ranks`).
 """
 
 import hashlib
@@ -21,6 +20,7 @@ from mlflow_on_demand.lineage import ModelMeta
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
 from mlflow_on_demand.packing import pack
 from mlflow_on_demand.points import PointsHold
+from mlflow_on_demand.ranks import Rank, Ranks
 from mlflow_on_demand.segments import Segments
 from mlflow_on_demand.snapshot import (
     FORMAT,
@@ -32,7 +32,7 @@ from mlflow_on_demand.snapshot import (
     ObjectRef,
 )
 from mlflow_on_demand.summary import find_best
-from mlflow_on_demand.tarballs import TarballName, missing_serials
+from mlflow_on_demand.tarballs import TarballName
 from mlflow_on_demand.unpack import Limits
 
 _log = logging.getLogger(__name__)
@@ -51,14 +51,6 @@ class Built:
     has_artifacts: bool
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class _Rank:
-    is_finished: bool
-    points: int
-    end_time: int
-    tarball: TarballName
-
-
 class SnapshotBuild:
     """One snapshot in the making; `add_tarball` in order, then `finish`, and `close` in any case."""
 
@@ -72,17 +64,15 @@ class SnapshotBuild:
         self._spool = Spool(scratch / "artifacts")
         self._hold = PointsHold(scratch)
         self._intake = Intake(self._hold, self._spool, limits)
-        self._ranks: dict[str, _Rank] = {}
+        self._ranks = Ranks(scratch / "ranks.db")
         self._artifacts: dict[str, tuple[Spooled, ...]] = {}
         self._segments = Segments(jeditaskid, known.segments)
-        self._serials: set[int] = set()
         self._lost: list[Lost] = []
         self._points = 0
         self._damaged_lines = 0
 
     def add_tarball(self, name: TarballName, stream: BinaryIO) -> None:
         """Take one tarball in; what is wrong with it is noted, never raised. NoLayer if it cannot be a layer's."""
-        self._serials.add(name.serial)
         summed = DigestedStream(stream)
         try:
             taken = self._intake.take(cast("BinaryIO", summed))
@@ -98,7 +88,9 @@ class SnapshotBuild:
         _log.debug("tarball read", extra={"tarball": name.name})
 
     def finish(self, objective: Objective | None) -> Built:
-        """Write database and bundle out; the manifest names neither them nor any source yet."""
+        """Write database and bundle out and close; the manifest names neither them nor any source yet, and no gaps
+        between these.
+        """
         experiments = self._segments.add_to(self._database, objective)
         runs, points = self._database.query(
             "SELECT (SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'), (SELECT count(*) FROM metrics)"
@@ -116,7 +108,7 @@ class SnapshotBuild:
             summary=nothing,
             sources=(),
             lost=in_order(self._jeditaskid, tuple(self._lost)),
-            missing_serials=missing_serials(self._serials),
+            missing_serials=(),
             experiments=experiments,
             runs=_whole(runs),
             points=self._points,
@@ -127,14 +119,17 @@ class SnapshotBuild:
             metrics=self._names("SELECT DISTINCT key FROM latest_metrics ORDER BY key"),
             params=self._names("SELECT DISTINCT key FROM params ORDER BY key"),
         )
-        index = Index(tuple(sorted(self._ranks)), self._segments.found, best, self._checksum)
-        return self._write_out(manifest, index)
+        index = Index(tuple(self._ranks), self._segments.found, best, self._checksum)
+        built = self._write_out(manifest, index)
+        self.close()
+        return built
 
     def close(self) -> None:
         """Let go of the scratch files, which their directory's owner removes."""
         self._database.close()
         self._spool.close()
         self._hold.close()
+        self._ranks.close()
 
     def _add_taken(self, name: TarballName, taken: TarballTaken) -> None:
         experiment_id = self._segments.experiment_id(name.segment)
@@ -172,15 +167,12 @@ class SnapshotBuild:
         """Whether the run counts: a better one of the same id may be there already."""
         if meta.run_uuid in self._known_runs:
             raise NoLayer(f"run {meta.run_uuid} is known")
-        rank = _Rank(meta.status == "FINISHED", run.points, meta.end_time or -1, name)
+        rank = Rank(meta.status == "FINISHED", run.points, meta.end_time or -1, name)
         former = self._ranks.get(meta.run_uuid)
         if former is not None and former > rank:
             return False
         self._ranks[meta.run_uuid] = rank
-        self._artifacts[meta.run_uuid] = tuple(
-            replace(spooled, name=f"{meta.run_uuid}/artifacts/{path}")
-            for path, spooled in sorted(run.artifacts.items())
-        )
+        self._keep_artifacts(meta.run_uuid, run.artifacts)
         own = {"panda.jeditaskid": str(self._jeditaskid), "panda.tarball": name.name}
         segment = {"panda.segment": name.segment} if name.is_segmented else {}
         self._database.add_run(
@@ -197,9 +189,7 @@ class SnapshotBuild:
 
     def _add_model(self, experiment_id: int, model: ModelTaken, meta: ModelMeta) -> None:
         folder = f"{_MODELS}/{meta.model_id}"
-        self._artifacts[folder] = tuple(
-            replace(spooled, name=f"{folder}/artifacts/{path}") for path, spooled in sorted(model.artifacts.items())
-        )
+        self._keep_artifacts(folder, model.artifacts)
         self._database.add_model(
             ModelRow(
                 meta=meta,
@@ -210,6 +200,13 @@ class SnapshotBuild:
                 metrics=model.metrics,
             )
         )
+
+    def _keep_artifacts(self, folder: str, artifacts: dict[str, Spooled]) -> None:
+        self._artifacts.pop(folder, None)
+        if artifacts:
+            self._artifacts[folder] = tuple(
+                replace(spooled, name=f"{folder}/artifacts/{path}") for path, spooled in sorted(artifacts.items())
+            )
 
     def _names(self, sql: str) -> tuple[str, ...]:
         return tuple(str(name) for (name,) in self._database.query(sql))
