@@ -228,7 +228,7 @@ class SnapshotDatabase:
             "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time,"
             " end_time, deleted_time, source_version, lifecycle_stage, artifact_uri, experiment_id)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*astuple(meta), row.artifact_uri, row.experiment_id),
+            (*vars(meta).values(), row.artifact_uri, row.experiment_id),
         )
 
 

@@ -51,10 +51,13 @@ class Points:
 
     def last(self) -> Last:
         """That of the greatest step, timestamp and value, the first of equals: the rule of MLflow's own stores."""
-        values, are_nan = self._told()
-        ranked = zip(self.steps, self.timestamps, values, count(0, -1), are_nan, strict=False)
-        step, timestamp, value, _, is_nan = max(ranked)
-        return Last(step, timestamp, value, is_nan)
+        step = max(self.steps)
+        at = self.steps.index(step)
+        if self.steps.count(step) > 1:
+            values, _ = self._told()
+            at = -max(zip(self.steps, self.timestamps, values, count(0, -1), strict=False))[3]
+        value, is_nan = self.values[at], isnan(self.values[at])
+        return Last(step, self.timestamps[at], 0.0 if is_nan else value, int(is_nan))
 
     def _told(self) -> tuple[Iterable[float], Iterable[int]]:
         """Values and is_nan, as MLflow stores them."""
