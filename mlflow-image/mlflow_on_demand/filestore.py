@@ -1,34 +1,29 @@
 """The layout of MLflow's FileStore, as files of an archive: which file says what, and what its bytes mean.
 
-Pure. Values equal what `mlflow migrate-filestore` (MLflow 3.17) makes of the same bytes; where it gives up, one damaged
-line or field costs only itself here.
+Pure. Values equal what `mlflow migrate-filestore` (MLflow 3.17) makes of the same bytes; where it gives up, a damaged
+field costs only itself here.
 
     mlruns/<experiment>/meta.yaml, tags/<key>
-    mlruns/<experiment>/<run>/meta.yaml, params/<key>, tags/<key>, metrics/<key>, artifacts/<path>
+    mlruns/<experiment>/<run>/meta.yaml, params/<key>, tags/<key>, artifacts/<path>
+    mlruns/<experiment>/<run>/metrics/<key>                                   see `points`
     mlruns/<experiment>/datasets, models; <run>/inputs, outputs               see `lineage`
     mlruns/<experiment>/traces                         see `traces`
     mlruns/models/<name>                               see `registry`
     mlruns/.trash/<experiment>/…                       a deleted experiment
 """
 
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import BinaryIO, NamedTuple
 
-from mlflow_on_demand.fields import ID, MAX_INT, one_of, read_mapping, to_integer, to_text
+from mlflow_on_demand.fields import ID, one_of, read_mapping, to_integer, to_text
 
 _META = "meta.yaml"
 _NO_RUNS = frozenset({"tags", "datasets", "traces", "models", ".trash"})
 _STATUS_NUMBERS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _SOURCE_TYPES = frozenset({"NOTEBOOK", "JOB", "LOCAL", "UNKNOWN", "PROJECT"})
 _ROOT = re.compile(r"mlruns(_[\w\-]+)?", re.ASCII)
-_MAX_LINE = 4096
-_BLOCK = 64 * 1024
-# SQLite and JSON know no infinity: MLflow stores the largest double instead.
-_MAX_FLOAT = 1.7976931348623157e308
 
 
 class Part(StrEnum):
@@ -92,15 +87,6 @@ class RunMeta:
     deleted_time: int | None
     source_version: str | None
     lifecycle_stage: str
-
-
-class MetricPoint(NamedTuple):
-    """One value of one metric: timestamp in milliseconds since 1970; `value` is 0 when it is NaN."""
-
-    timestamp: int
-    value: float
-    step: int
-    is_nan: bool
 
 
 _PARTS = {
@@ -226,59 +212,6 @@ def read_experiment_times(content: bytes) -> tuple[int | None, int | None]:
     """Creation and last update of an experiment, in milliseconds since 1970, from its meta.yaml."""
     meta = read_mapping(content)
     return to_integer(meta.get("creation_time")), to_integer(meta.get("last_update_time"))
-
-
-def read_metric(content: BinaryIO) -> Iterator[MetricPoint | None]:
-    """The points of one metric's file, line by line; None stands for a line that is damaged.
-
-    A line is `timestamp value [step …]`. MLflow ends every line with a line feed, so a last line without one was cut
-    while it was written: its number may lack digits, and it counts as damaged.
-    """
-    cut, is_too_long = b"", False
-    while block := content.read(_BLOCK):
-        lines = block.split(b"\n")
-        if len(lines) > 1:
-            lines[0] = cut + lines[0]
-            cut = lines.pop()
-            if is_too_long:
-                yield None
-                del lines[0]
-            is_too_long = False
-            yield from map(_metric_point, lines)
-        else:
-            cut += block
-        if len(cut) > _MAX_LINE:
-            cut, is_too_long = b"", True
-    if cut or is_too_long:
-        yield None
-
-
-def _metric_point(line: bytes) -> MetricPoint | None:
-    try:
-        first, second, third = line.split(b" ")
-        timestamp, value, step = int(first), float(second), int(third)
-    except ValueError:
-        return _odd_point(line)
-    if abs(value) <= _MAX_FLOAT and abs(timestamp) <= MAX_INT and abs(step) <= MAX_INT:
-        return MetricPoint(timestamp, value, step, is_nan=False)
-    return _odd_point(line)
-
-
-def _odd_point(line: bytes) -> MetricPoint | None:
-    """What is not three plain numbers, in the steps that MLflow's migration takes."""
-    fields = line.decode("utf-8", errors="replace").strip().split(" ")
-    if len(fields) < 2:
-        return None
-    try:
-        timestamp, value = int(fields[0]), float(fields[1])
-        step = int(fields[2]) if len(fields) > 2 else 0
-    except ValueError:
-        return None
-    if max(abs(timestamp), abs(step)) > MAX_INT:
-        return None
-    if math.isnan(value):
-        return MetricPoint(timestamp, 0.0, step, is_nan=True)
-    return MetricPoint(timestamp, max(-_MAX_FLOAT, min(_MAX_FLOAT, value)), step, is_nan=False)
 
 
 def _text_or_null(meta: Mapping[object, object], key: str) -> str | None:

@@ -44,9 +44,10 @@ from mlflow_on_demand.snapshot import (
     refer,
 )
 from mlflow_on_demand.snapshot_build import Built, SnapshotBuild
-from mlflow_on_demand.sources import Tarball, find_tarballs, read_each
+from mlflow_on_demand.sources import Tarball, Tarballs, find_tarballs, read_each
 from mlflow_on_demand.store import Store
 from mlflow_on_demand.summary import make_summary
+from mlflow_on_demand.tarballs import missing_serials
 from mlflow_on_demand.unpack import Limits
 
 _log = logging.getLogger(__name__)
@@ -98,9 +99,8 @@ def ingest_task(request: IngestRequest) -> IngestResult:
 def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     present, etag = _present(target)
     tarballs = find_tarballs(request.jeditaskid, request.artifacts)
-    sources = tuple(tarball.source for tarball in tarballs)
     facts = {"jeditaskid": request.jeditaskid, "tarballs": len(tarballs)}
-    same = present is not None and (present.sources, present.objective) == (sources, request.objective)
+    same = present is not None and _is_of(present, tarballs, request.objective)
     if present is not None and same and not lacks_objects(target, present):
         _log.info("nothing new to ingest", extra=facts)
         return IngestResult(changed=False, manifest=_await_more(request, target, present, etag))
@@ -127,11 +127,13 @@ def _await_more(request: IngestRequest, target: Store, present: Manifest, etag: 
     return manifest
 
 
-def _add_layer(
-    request: IngestRequest, target: Store, present: Manifest, tarballs: tuple[Tarball, ...]
-) -> Manifest | None:
+def _is_of(present: Manifest, tarballs: Tarballs, objective: Objective | None) -> bool:
+    return (present.sources, present.objective) == (tarballs.sources, objective)
+
+
+def _add_layer(request: IngestRequest, target: Store, present: Manifest, tarballs: Tarballs) -> Manifest | None:
     """Publish the objects of a layer with what is new; None when the snapshot must be made anew."""
-    sources = tuple(tarball.source for tarball in tarballs)
+    sources = tarballs.sources
     new = find_new(present, sources, request.objective, mlflow_version())
     if new is None or present.index is None:
         return None
@@ -163,9 +165,7 @@ def _read_index(target: Store, ref: ObjectRef) -> Index:
         raise ManifestError(f"its index cannot be read: {error}") from None
 
 
-def _publish_anew(
-    request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], told: Iterator[object]
-) -> Manifest:
+def _publish_anew(request: IngestRequest, target: Store, tarballs: Tarballs, told: Iterator[object]) -> Manifest:
     """Publish the objects of a whole snapshot; `told` is advanced with each tarball, and tells how many were read."""
     with _building(request, NOTHING) as build:
         built = _read(build, tarballs, told, request.objective)
@@ -173,7 +173,8 @@ def _publish_anew(
             built.manifest,
             database=_publish(target, built.database, ".db.gz"),
             bundle=_publish(target, built.bundle, ".zip"),
-            sources=tuple(tarball.source for tarball in tarballs),
+            sources=tarballs.sources,
+            missing_serials=missing_serials(tarball.name.serial for tarball in tarballs),
         )
         return _finish(target, manifest, built.index, built.database.parent)
 

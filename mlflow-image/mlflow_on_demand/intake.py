@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from typing import BinaryIO, TypeVar
 
 from mlflow_on_demand.bundle import Spool
-from mlflow_on_demand.database import SnapshotDatabase
 from mlflow_on_demand.errors import TarballError
 from mlflow_on_demand.filestore import (
     Part,
     Place,
     place_of,
     read_experiment_times,
-    read_metric,
     read_run_meta,
     read_text,
 )
@@ -26,6 +24,7 @@ from mlflow_on_demand.lineage import (
     read_model_metric,
     read_output,
 )
+from mlflow_on_demand.points import HeldPoints, PointsHold, read_metric
 from mlflow_on_demand.registry import read_model_version, read_registered_model
 from mlflow_on_demand.taken import ModelTaken, RegisteredTaken, RunTaken, TarballTaken, TraceTaken, VersionTaken
 from mlflow_on_demand.traces import read_assessment, read_trace_info
@@ -44,10 +43,10 @@ _VERSION_PARTS = frozenset({Part.VERSION_META, Part.VERSION_TAG})
 
 
 class Intake:
-    """Reads tarballs one after the other; metric points go to the database's stage, artifacts to the spool."""
+    """Reads tarballs one after the other; metric points go to the hold until the next one, artifacts to the spool."""
 
-    def __init__(self, database: SnapshotDatabase, spool: Spool, limits: Limits) -> None:
-        self._database = database
+    def __init__(self, hold: PointsHold, spool: Spool, limits: Limits) -> None:
+        self._hold = hold
         self._spool = spool
         self._limits = limits
         self._text_bytes = 0
@@ -55,13 +54,12 @@ class Intake:
     def take(self, stream: BinaryIO) -> TarballTaken:
         """Read a whole tarball. TarballError if it must be given up: then nothing of it is left behind."""
         mark = self._spool.mark()
-        self._database.drop_staged()
+        self._hold.clear()
         self._text_bytes = 0
         try:
             return self._take_all(stream)
         except BaseException:
             self._spool.cut(mark)
-            self._database.drop_staged()
             raise
 
     def _take_all(self, stream: BinaryIO) -> TarballTaken:
@@ -76,7 +74,7 @@ class Intake:
 
     def _take_member(self, taken: TarballTaken, place: Place, member: Member) -> None:
         if place.part in _RUN_PARTS:
-            run = taken.runs.setdefault((place.experiment, place.owner), RunTaken(stage=len(taken.runs)))
+            run = taken.runs.setdefault((place.experiment, place.owner), RunTaken())
             run.is_deleted = run.is_deleted or place.is_deleted
             self._take_of_run(taken, run, place, member)
         elif place.part in _MODEL_PARTS:
@@ -110,14 +108,19 @@ class Intake:
         elif place.part is Part.ARTIFACT:
             run.artifacts[place.key] = self._spool.add(place.key, member.content)
         elif place.part is Part.METRIC:
-            points = _whole(taken, read_metric(member.content))
-            run.points += self._database.stage_metric(run.stage, place.key, points)
+            self._take_points(taken, run, run.metrics.setdefault(place.key, []), member)
         else:
             meta = self._meta(member)
             link = self._known(
                 taken, member, read_input(meta) if place.part is Part.INPUT else read_output(place.key, meta)
             )
             run.links += [link] if link is not None else []
+
+    def _take_points(self, taken: TarballTaken, run: RunTaken, held: list[HeldPoints], member: Member) -> None:
+        for points, damaged in read_metric(member.content):
+            held.append(self._hold.add(points))
+            run.points += len(points)
+            taken.damaged_lines += damaged
 
     def _take_of_model(self, taken: TarballTaken, model: ModelTaken, place: Place, member: Member) -> None:
         if place.part is Part.MODEL_META:

@@ -28,8 +28,7 @@ def find_news(
         return ()
     known = frozenset(manifest.sources) if manifest else frozenset()
     listed = tuple(uri for uri in artifacts if export_task(uri) is None)
-    present = (tarball.source for tarball in find_tarballs(jeditaskid, listed))
-    return tuple(source for source in present if source not in known)
+    return tuple(source for source in find_tarballs(jeditaskid, listed).sources if source not in known)
 
 
 def _read_published(store: Store) -> tuple[Manifest | None, int]:

@@ -1,14 +1,11 @@
 """Builds one snapshot in a scratch directory: tarballs go in, in order; what is to be published comes out.
 
 Segments become experiments. Ids depend on names alone, so they stay the same when more tarballs arrive. When two
-tarballs bring the same run (a retried job), the better one counts: first a finished run, then the one with more points,
-then the later end, then the later tarball.
+tarballs bring the same run, the better one counts (`ranks`).
 """
 
-import gzip
 import hashlib
 import logging
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -21,6 +18,9 @@ from mlflow_on_demand.intake import Intake
 from mlflow_on_demand.layers import NOTHING, Index, NoLayer, add_checksum, in_order
 from mlflow_on_demand.lineage import ModelMeta
 from mlflow_on_demand.mlflow_facts import mlflow_version, schema_revision
+from mlflow_on_demand.packing import pack
+from mlflow_on_demand.points import PointsHold
+from mlflow_on_demand.ranks import Rank, Ranks
 from mlflow_on_demand.registry import Numbers, renumber
 from mlflow_on_demand.registry_rows import Registry
 from mlflow_on_demand.segments import Segments
@@ -33,10 +33,9 @@ from mlflow_on_demand.snapshot import (
     Objective,
     ObjectRef,
 )
-from mlflow_on_demand.store import CHUNK
 from mlflow_on_demand.summary import find_best
 from mlflow_on_demand.taken import ModelTaken, RunTaken, TarballTaken
-from mlflow_on_demand.tarballs import TarballName, missing_serials
+from mlflow_on_demand.tarballs import TarballName
 from mlflow_on_demand.trace_rows import SOURCE_RUN, TRACES, Traces
 from mlflow_on_demand.unpack import Limits
 
@@ -56,14 +55,6 @@ class Built:
     has_artifacts: bool
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class _Rank:
-    is_finished: bool
-    points: int
-    end_time: int
-    tarball: TarballName
-
-
 class SnapshotBuild:
     """One snapshot in the making; `add_tarball` in order, then `finish`, and `close` in any case."""
 
@@ -75,20 +66,19 @@ class SnapshotBuild:
         self._scratch = scratch
         self._database = SnapshotDatabase(scratch / "building.db")
         self._spool = Spool(scratch / "artifacts")
-        self._intake = Intake(self._database, self._spool, limits)
-        self._ranks: dict[str, _Rank] = {}
+        self._hold = PointsHold(scratch)
+        self._intake = Intake(self._hold, self._spool, limits)
+        self._ranks = Ranks(scratch / "ranks.db")
         self._artifacts: dict[str, tuple[Spooled, ...]] = {}
         self._segments = Segments(jeditaskid, known.segments)
         self._traces = Traces(self._database, jeditaskid, known.traces)
         self._registry = Registry(self._database, jeditaskid, known.registered)
-        self._serials: set[int] = set()
         self._lost: list[Lost] = []
         self._points = 0
         self._damaged_lines = 0
 
     def add_tarball(self, name: TarballName, stream: BinaryIO) -> None:
         """Take one tarball in; what is wrong with it is noted, never raised. NoLayer if it cannot be a layer's."""
-        self._serials.add(name.serial)
         summed = DigestedStream(stream)
         try:
             taken = self._intake.take(cast("BinaryIO", summed))
@@ -104,7 +94,9 @@ class SnapshotBuild:
         _log.debug("tarball read", extra={"tarball": name.name})
 
     def finish(self, objective: Objective | None) -> Built:
-        """Write database and bundle out; the manifest names neither them nor any source yet."""
+        """Write database and bundle out and close; the manifest names neither them nor any source yet, and no gaps
+        between these.
+        """
         experiments = self._segments.add_to(self._database, objective)
         runs, points = self._database.query(
             "SELECT (SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'), (SELECT count(*) FROM metrics)"
@@ -122,7 +114,7 @@ class SnapshotBuild:
             summary=nothing,
             sources=(),
             lost=in_order(self._jeditaskid, tuple(self._lost)),
-            missing_serials=missing_serials(self._serials),
+            missing_serials=(),
             experiments=experiments,
             runs=_whole(runs),
             points=self._points,
@@ -134,19 +126,23 @@ class SnapshotBuild:
             params=self._names("SELECT DISTINCT key FROM params ORDER BY key"),
         )
         index = Index(
-            runs=tuple(sorted(self._ranks)),
+            runs=tuple(self._ranks),
             segments=self._segments.found,
             best=best,
             checksum=self._checksum,
             traces=self._traces.find_ids(),
             registered=self._registry.find_names(),
         )
-        return self._write_out(manifest, index)
+        built = self._write_out(manifest, index)
+        self.close()
+        return built
 
     def close(self) -> None:
         """Let go of the scratch files, which their directory's owner removes."""
         self._database.close()
         self._spool.close()
+        self._hold.close()
+        self._ranks.close()
 
     def _add_taken(self, name: TarballName, taken: TarballTaken) -> None:
         experiment_id = self._segments.experiment_id(name.segment)
@@ -187,7 +183,7 @@ class SnapshotBuild:
         """
         if meta.run_uuid in self._known_runs:
             raise NoLayer(f"run {meta.run_uuid} is known")
-        rank = _Rank(meta.status == "FINISHED", run.points, meta.end_time or -1, name)
+        rank = Rank(meta.status == "FINISHED", run.points, meta.end_time or -1, name)
         former = self._ranks.get(meta.run_uuid)
         if former is not None and former > rank:
             return False
@@ -208,7 +204,7 @@ class SnapshotBuild:
                 artifact_uri=f"{SCHEME}:/{self._jeditaskid}/{meta.run_uuid}/artifacts",
                 params=run.params,
                 tags={**renumber(run.tags, numbers), **own, **segment},
-                stage=run.stage,
+                metrics={key: map(self._hold.read, held) for key, held in run.metrics.items()},
             )
         )
 
@@ -227,18 +223,19 @@ class SnapshotBuild:
         )
 
     def _keep_artifacts(self, folder: str, artifacts: dict[str, Spooled]) -> None:
-        self._artifacts[folder] = tuple(
-            replace(spooled, name=f"{folder}/artifacts/{path}") for path, spooled in sorted(artifacts.items())
-        )
+        self._artifacts.pop(folder, None)
+        if artifacts:
+            self._artifacts[folder] = tuple(
+                replace(spooled, name=f"{folder}/artifacts/{path}") for path, spooled in sorted(artifacts.items())
+            )
 
     def _names(self, sql: str) -> tuple[str, ...]:
         return tuple(str(name) for (name,) in self._database.query(sql))
 
     def _write_out(self, manifest: Manifest, index: Index) -> Built:
-        plain, packed, bundle = (self._scratch / name for name in ("snapshot.db", "snapshot.db.gz", "bundle.zip"))
+        packed, bundle = self._scratch / "snapshot.db.gz", self._scratch / "bundle.zip"
         artifacts = self._kept_artifacts()
-        self._database.finish(plain)
-        _pack(plain, packed)
+        pack(self._database.finish(), packed)
         self._spool.write_bundle(bundle, artifacts)
         return Built(manifest, index, packed, bundle, has_artifacts=bool(artifacts))
 
@@ -247,18 +244,6 @@ class SnapshotBuild:
         models = {f"{_MODELS}/{model}" for model in self._names("SELECT model_id FROM logged_models")}
         kept = models | {f"{TRACES}/{trace}" for trace in self._traces.find_ids()} | set(self._ranks)
         return [one for owner, artifacts in self._artifacts.items() if owner in kept for one in artifacts]
-
-
-def _pack(source: Path, target: Path) -> None:
-    """Compress without a file name or time in the header, so that the same database gives the same bytes. At the lowest
-    level: the others take two to three times as long for some per cent.
-    """
-    with (
-        source.open("rb") as plain,
-        target.open("wb") as file,
-        gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0) as packed,
-    ):
-        shutil.copyfileobj(plain, packed, CHUNK)
 
 
 def _whole(value: object) -> int:

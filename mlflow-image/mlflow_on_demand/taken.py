@@ -6,18 +6,19 @@ from dataclasses import dataclass, field
 from mlflow_on_demand.bundle import Spooled
 from mlflow_on_demand.filestore import RunMeta
 from mlflow_on_demand.lineage import Dataset, Link, ModelMeta, ModelMetric
+from mlflow_on_demand.points import HeldPoints
 from mlflow_on_demand.registry import ModelVersion, RegisteredModel, read_version
 from mlflow_on_demand.traces import Assessment, TraceInfo
 
 
 @dataclass
 class RunTaken:
-    """What one run's directory held; `artifacts` are in the spool under `<stage>/<path>`."""
+    """What one run's directory held; the points of its metrics are in the hold, its artifacts in the spool."""
 
-    stage: int
     meta: RunMeta | None = None
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, list[HeldPoints]] = field(default_factory=dict)
     artifacts: dict[str, Spooled] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
     points: int = 0

@@ -1,18 +1,13 @@
-import io
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_on_demand.filestore import (
-    MetricPoint,
     Part,
     Place,
     RunMeta,
     place_of,
     read_experiment_times,
-    read_metric,
     read_run_meta,
     read_text,
 )
@@ -73,46 +68,6 @@ RUN = "a" * 32
 )
 def test_every_file_has_its_place(path: str, place: Place | None) -> None:
     assert place_of(tuple(path.split("/"))) == place
-
-
-def points(text: str) -> list[MetricPoint | None]:
-    return list(read_metric(io.BytesIO(text.encode())))
-
-
-def test_metric_lines() -> None:
-    assert points("1 0.5 3\n2 nan 4\n3 inf 5\n4 -inf 6\n5 1e3\n6 7 8 extra\r\n") == [
-        MetricPoint(1, 0.5, 3, is_nan=False),
-        MetricPoint(2, 0.0, 4, is_nan=True),
-        MetricPoint(3, 1.7976931348623157e308, 5, is_nan=False),
-        MetricPoint(4, -1.7976931348623157e308, 6, is_nan=False),
-        MetricPoint(5, 1000.0, 0, is_nan=False),
-        MetricPoint(6, 7.0, 8, is_nan=False),
-    ]
-
-
-def test_a_damaged_line_costs_itself_only() -> None:
-    assert points("1 0.5 0\n\n2\nx y z\n3 0.5 1.5\n99999999999999999999 1 1\n4 0.25 2\n5 0.1") == [
-        MetricPoint(1, 0.5, 0, is_nan=False),
-        *[None] * 5,
-        MetricPoint(4, 0.25, 2, is_nan=False),
-        None,
-    ]
-
-
-def test_a_line_without_end_costs_no_memory() -> None:
-    assert set(points("1" * 1_000_000)) == {None}
-
-
-@given(st.lists(st.tuples(st.integers(0, 2**62), st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 99))))
-def test_what_mlflow_writes_is_read(lines: list[tuple[int, float, int]]) -> None:
-    text = "".join(f"{timestamp} {value} {step}\n" for timestamp, value, step in lines)
-    assert points(text) == [MetricPoint(timestamp, value, step, is_nan=False) for timestamp, value, step in lines]
-
-
-@given(st.binary(max_size=300))
-def test_any_bytes_are_points_or_damage(content: bytes) -> None:
-    for point in read_metric(io.BytesIO(content)):
-        assert point is None or math.isfinite(point.value)
 
 
 def test_a_run_as_mlflow_writes_it() -> None:
