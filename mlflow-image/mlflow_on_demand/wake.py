@@ -60,13 +60,10 @@ class Wake:
 
     def _import_mlflow(self) -> None:
         self.looked.wait(_HEAD_START)
-        # What MLflow makes of itself stays for the life of the process: looking for garbage in it is a sixth of a wake.
-        gc.disable()
         try:
             # Every request brings its own database: there is none at the place that MLflow is told.
             app = load_mlflow(make_environment(self.settings, self.scratch / "none.db"))
             follow_requests()
-            gc.freeze()
             self.flask_app.set_result(app)
         except Exception as error:
             _log.exception("MLflow cannot be imported")
@@ -133,6 +130,7 @@ class Wake:
             self.progress.set(status)
         self.looked.set()
         served = open_snapshot(store, manifest, self.scratch, self.flask_app, on_downloaded)
+        gc.freeze()  # what was made so far stays: nobody need look for garbage in it, least of all now
         self.progress.set(replace(status, stage=Stage.READY, served=served))
 
 
