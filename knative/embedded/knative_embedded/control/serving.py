@@ -28,7 +28,6 @@ from knative_embedded.objects import (
     name_of,
     namespace_of,
     spec_of,
-    status_of,
     uid_of,
 )
 from knative_embedded.pods.fleet import Fleet
