@@ -13,7 +13,6 @@ from enum import StrEnum
 from threading import Event as Flag
 from typing import Final, Protocol
 
-from bigpanda_mlflow import labels
 from bigpanda_mlflow.cluster_fleet import Fleet
 from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
@@ -139,7 +138,7 @@ class Worker:
         return Result.LATER if self.halt.is_set() else self._shift(service, state)
 
     def _shift(self, service: Resource, state: ServiceState) -> "Result | Resource":
-        revisions = self._list_revisions(service)
+        revisions = self.fleet.revisions_of(service["metadata"]["name"])
         is_busy = any(one["metadata"]["name"] == state.current and _has_pods(one) for one in revisions)
         percent = next_percent(state, is_busy=is_busy, steps=self.context.settings.rollout_steps)
         if percent == 100:
@@ -221,11 +220,8 @@ class Worker:
         service = self._await(service, lambda found: not is_routed(found))
         if is_routed(service):
             return Result.LATER
-        self._collect(service, self._list_revisions(service))
+        self._collect(service, self.fleet.revisions_of(service["metadata"]["name"]))
         return self._write(service, lambda found: settle(found, state, self.context.now()))
-
-    def _list_revisions(self, service: Resource) -> list[Resource]:
-        return list(self.fleet.list_revisions(f"{labels.REVISION_OF}={service['metadata']['name']}"))
 
     def _collect(self, service: Resource, revisions: list[Resource]) -> None:
         """Deletes those that nobody needs any more, by the Service as it is at this moment."""
