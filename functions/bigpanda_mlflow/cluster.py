@@ -187,7 +187,9 @@ class Cluster:
 
 
 def listed(list_page: Callable[[str | None], Any]) -> Iterator[Resource]:
-    """The objects of a list that is read page by page; `list_page` takes the token of the next one."""
+    """The objects of a list that is read page by page, one page in memory at a time; `list_page` takes the token of the
+    next one.
+    """
     token = None
     while True:
         with translated():
@@ -196,6 +198,7 @@ def listed(list_page: Callable[[str | None], Any]) -> Iterator[Resource]:
         token = page["metadata"].get("continue")
         if not token:
             return
+        del page  # or it would stay until the next one is there
 
 
 def or_none(call: Callable[[], Any]) -> Any:
