@@ -29,6 +29,7 @@ from embedded.kit import Cluster as Runtime
 from support.builders import visualize_event
 from support.rollouts import World, complete, write_images
 from support.sink import Sink
+from support.watched_calls import watch_calls
 
 Result = TypeVar("Result")
 
@@ -114,7 +115,7 @@ def roll(world: World, size: int) -> Cost:
         _tell("verified", len(verified), size)
         return Verdict(ok=True)
 
-    calls = world.watch_calls()
+    calls = watch_calls(world.context.cluster.api)
     world.publish(2)
     _forget_peak()
     before = _peak_megabytes()

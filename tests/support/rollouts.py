@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
 from kubernetes import config
 
@@ -105,14 +104,6 @@ class Dead(BaseException):
     """The process is gone at this point."""
 
 
-class Call(NamedTuple):
-    """One call of the API, and its answer's status."""
-
-    method: str
-    path: str
-    status: int
-
-
 class World:
     """One namespace with a fleet; the clock stands still until it is moved."""
 
@@ -162,19 +153,6 @@ class World:
 
         api.call_api = count
         return context
-
-    def watch_calls(self) -> list["Call"]:
-        """Grows with each call of the API by this world's own context."""
-        api, calls = self.context.cluster.api, list[Call]()
-        call = api.call_api
-
-        def noted(method: str, url: str, *arguments: Any, **named: Any) -> Any:
-            answer = call(method, url, *arguments, **named)
-            calls.append(Call(method, urlsplit(url).path, answer.status))
-            return answer
-
-        api.call_api = noted
-        return calls
 
     def close(self) -> None:
         for api in self.clients:
