@@ -108,7 +108,7 @@ bench-cluster: $(READY) image  ## Measure on the cluster of the current kubeconf
 	@PYTHONPATH=tests $(BIN)/python -m bench.cluster $(ARGS)
 
 .PHONY: bench-rollout
-bench-rollout: $(READY)  ## Measure a rollout over a large fleet of sleeping pages (ARGS="--services 5000")
+bench-rollout: $(READY)  ## Measure a rollout over a large fleet only, which `make bench` does at its end (ARGS="--services 100 1000")
 	@PYTHONPATH=tests $(BIN)/python -m bench.rollout $(ARGS)
 
 .PHONY: docs
