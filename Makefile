@@ -33,8 +33,7 @@ lock: | $(BIN)/python  ## Resolve pyproject.toml anew into requirements.lock, an
 	  $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' mlflow-image/locks/server.lock)
 
 .PHONY: image
-image:  ## Build both images as OCI archives under build/images (Debian or a derivative; elsewhere see knative/README.md)
-	@tests/install-debian-packages buildah mmdebstrap
+image:  ## Build both images as OCI archives under build/images, with buildah, podman or docker (BASE=reference: on that image)
 	@mlflow-image/make-images
 
 .PHONY: push
@@ -68,7 +67,9 @@ test: $(READY)  ## Run all tests but those that need a cluster, against real ser
 	@$(BIN)/python -m pytest --ignore tests/cluster $(ARGS)
 
 .PHONY: test-image
-test-image: $(READY) image  ## Run the MLflow image's own tests inside it: its Python, its packages (ARGS="-k name" chooses)
+test-image: $(READY)  ## Build the images with buildah and run the MLflow image's own tests inside it: its Python, its packages (ARGS="-k name" chooses)
+	@tests/install-debian-packages buildah
+	@mlflow-image/make-images
 	@tests/in-image $(ARGS)
 
 .PHONY: e2e
@@ -95,8 +96,9 @@ bench: $(READY)  ## Measure: each figure beside its alternative in the same run
 	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
 .PHONY: bench-image
-bench-image: $(READY) image  ## Measure the MLflow image's server beside stock MLflow on the same Python (needs root)
-	@tests/install-debian-packages chromium
+bench-image: $(READY)  ## Measure the MLflow image's server beside stock MLflow on the same Python (needs root)
+	@tests/install-debian-packages buildah chromium
+	@mlflow-image/make-images
 	@PYTHONPATH=tests $(BIN)/python -m bench.image $(ARGS)
 
 .PHONY: bench-cluster
@@ -106,7 +108,7 @@ bench-cluster: $(READY) image  ## Measure on the cluster of the current kubeconf
 	@PYTHONPATH=tests $(BIN)/python -m bench.cluster $(ARGS)
 
 .PHONY: bench-rollout
-bench-rollout: $(READY)  ## Measure a rollout over a large fleet of sleeping pages (ARGS="--services 5000")
+bench-rollout: $(READY)  ## Measure a rollout over a large fleet only, which `make bench` does at its end (ARGS="--services 100 1000")
 	@PYTHONPATH=tests $(BIN)/python -m bench.rollout $(ARGS)
 
 .PHONY: docs

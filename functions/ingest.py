@@ -8,14 +8,21 @@ from flask import Request, Response
 from bigpanda_mlflow.endpoint import Endpoint
 from bigpanda_mlflow.events import EventType
 from bigpanda_mlflow.handlers import ingest as handle
+from mlflow_on_demand.awaited import Awaited
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.other_uis import publish_ui
 from mlflow_on_demand.record_answers import record_answers
 from mlflow_on_demand.snapshot import Manifest, Objective, open_snapshot_store
 
 
-def _run(jeditaskid: int, artifacts: tuple[str, ...], objective: Objective | None, snapshot_store: str) -> Manifest:
-    manifest = ingest_task(IngestRequest(jeditaskid, artifacts, snapshot_store, objective)).manifest
+def _run(
+    jeditaskid: int,
+    artifacts: tuple[str, ...],
+    objective: Objective | None,
+    awaited: Awaited | None,
+    snapshot_store: str,
+) -> Manifest:
+    manifest = ingest_task(IngestRequest(jeditaskid, artifacts, snapshot_store, objective, awaited=awaited)).manifest
     record_answers(open_snapshot_store(snapshot_store, jeditaskid, manifest.schema_revision), manifest)
     publish_ui(snapshot_store)
     return manifest

@@ -89,12 +89,15 @@ class Cluster:
         with translated():
             self._custom.create_namespaced_custom_object(body=service, **self._services)
 
-    def replace_service(self, service: Resource) -> None:
-        """Writes what was read and changed. Raises ClusterConflict if it was changed or deleted meanwhile."""
+    def replace_service(self, service: Resource) -> Resource:
+        """Writes what was read and changed; the Service as it is then. Raises ClusterConflict if it was changed or
+        deleted meanwhile.
+        """
         with translated():
-            self._custom.replace_namespaced_custom_object(
+            written: Resource = self._custom.replace_namespaced_custom_object(
                 name=service["metadata"]["name"], body=service, **self._services
             )
+            return written
 
     def delete_service(self, service: TaskService) -> None:
         """Deletes exactly this reading of it. Already gone is done; changed meanwhile raises ClusterConflict."""
@@ -184,7 +187,9 @@ class Cluster:
 
 
 def listed(list_page: Callable[[str | None], Any]) -> Iterator[Resource]:
-    """The objects of a list that is read page by page; `list_page` takes the token of the next one."""
+    """The objects of a list that is read page by page, one page in memory at a time; `list_page` takes the token of the
+    next one.
+    """
     token = None
     while True:
         with translated():
@@ -193,6 +198,7 @@ def listed(list_page: Callable[[str | None], Any]) -> Iterator[Resource]:
         token = page["metadata"].get("continue")
         if not token:
             return
+        del page  # or it would stay until the next one is there
 
 
 def or_none(call: Callable[[], Any]) -> Any:

@@ -42,13 +42,25 @@ class Fleet:
         found = self.get_revision(revision)
         return None if found is None else str(found["spec"]["containers"][0]["image"])
 
-    def list_revisions(self, selector: str) -> Iterator[Resource]:
-        """The Revisions that a label selector chooses, a page of them in memory at a time."""
+    def list_revisions(self) -> Iterator[Resource]:
+        """The Revisions of all pages, some hundreds of them in memory at a time."""
+        selector = f"{labels.MANAGED_BY}={labels.MANAGED_BY_US}"
         return listed(
             lambda token: self._revisions.list_namespaced_custom_object(
                 label_selector=selector, limit=PAGE, _continue=token, **self._in_revisions
             )
         )
+
+    def revisions_of(self, service: str) -> list[Resource]:
+        """The Revisions of one Service, as the API server remembers them: perhaps as of a moment ago, but of a large
+        fleet it does not read all from its store to find these few.
+        """
+        selector = f"{labels.REVISION_OF}={service}"
+        with translated():
+            found: list[Resource] = self._revisions.list_namespaced_custom_object(
+                label_selector=selector, resource_version="0", **self._in_revisions
+            )["items"]
+            return found
 
     def delete_revision(self, revision: Resource) -> None:
         """Deletes exactly this one; already gone is done."""

@@ -13,7 +13,7 @@ from typing import Final
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Activity:
     """How busy a page is: its pods, and since when it has (or has not) any; `broken` are its Revisions that Knative
     finds at fault, and why.

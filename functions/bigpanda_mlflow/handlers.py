@@ -31,11 +31,12 @@ from bigpanda_mlflow.expiry import Ending, plan_expiry
 from bigpanda_mlflow.names import page_url, service_name
 from bigpanda_mlflow.policy import check_artifacts, check_request
 from bigpanda_mlflow.sink import send
-from bigpanda_mlflow.sweeping import is_finished, is_worth_a_look, look_at_each, make_results
+from bigpanda_mlflow.sweeping import is_finished, is_worth_a_look, look_at_each, make_results, plan_awaited
 from bigpanda_mlflow.taskservice import TaskService
 from bigpanda_mlflow.tombstones import Reason, Tombstone, bury, mark_announced, prune, unannounced
 from bigpanda_mlflow.visualization import Create, Keep, Refuse, Renew, plan_visualize
 from mlflow_on_demand import snapshot
+from mlflow_on_demand.awaited import Awaited
 from mlflow_on_demand.errors import OnDemandError
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,12 @@ class Ingest(Protocol):
     """Makes the published snapshot one of the task's tarballs as they are now, and says what it holds."""
 
     def __call__(
-        self, jeditaskid: int, artifacts: tuple[str, ...], objective: snapshot.Objective | None, snapshot_store: str
+        self,
+        jeditaskid: int,
+        artifacts: tuple[str, ...],
+        objective: snapshot.Objective | None,
+        awaited: Awaited | None,
+        snapshot_store: str,
     ) -> snapshot.Manifest:
         """Raises OnDemandError."""
 
@@ -165,8 +171,9 @@ def ingest(event: Event[Visualize] | Event[Results], context: Context, run: Inge
         raise Permanent("names no artifacts, and the task has no Service that would", "data.artifacts")
     check_artifacts(artifacts, context.settings.artifact_stores)
     wanted = None if objective is None else snapshot.Objective(objective.metric, objective.direction)
+    awaited = plan_awaited(event, found.service, context.settings.sweep_patience)
     try:
-        manifest = run(data.jeditaskid, artifacts, wanted, context.settings.snapshot_store)
+        manifest = run(data.jeditaskid, artifacts, wanted, awaited, context.settings.snapshot_store)
     except OnDemandError as error:
         raise (Transient(str(error)) if error.transient else Permanent(str(error), "data.artifacts")) from error
     # The digest is the identity: whoever hears of the same snapshot twice can tell.

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from sys import intern
 
 from bigpanda_mlflow import labels
 from bigpanda_mlflow.cohorts import Activity
@@ -75,9 +76,9 @@ def count_fleet(rollout: Rollout, fleet: Sequence[Member]) -> Rollout:
 
 
 def read_members(services: Iterable[Resource]) -> list[Member]:
-    """The pages among the Services."""
+    """The pages among the Services. A fleet has few images, and many pages name each."""
     return [
-        Member(service["metadata"]["name"], image_of(service), state_of(service))
+        Member(service["metadata"]["name"], intern(image_of(service)), state_of(service))
         for service in services
         if jeditaskid_of(service["metadata"]["name"]) is not None
     ]

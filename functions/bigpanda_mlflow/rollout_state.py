@@ -136,7 +136,7 @@ class Rollout:
         return {name: value for name, value in fields.items() if name not in hidden and value is not None}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServiceState:
     """Where one Service stands in which rollout; the three are names of Revisions, empty where there is none.
 

@@ -13,7 +13,7 @@ from itertools import islice
 from threading import Event as Flag
 from typing import Final
 
-from bigpanda_mlflow import labels, rollout_functions
+from bigpanda_mlflow import rollout_functions
 from bigpanda_mlflow.cluster_fleet import Fleet
 from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import ClusterConflict, FunctionError, Transient
@@ -80,7 +80,7 @@ class Steps:
         members = read_members(context.cluster.list_services())
         revisions: Iterator[Resource] = iter(())
         if rollout.phase in _LOOKS_AT_REVISIONS:
-            revisions = self._fleet.list_revisions(f"{labels.MANAGED_BY}={labels.MANAGED_BY_US}")
+            revisions = self._fleet.list_revisions()
         counted = count_fleet(rollout, members)
         plan = plan_step(View(counted, members, read_activities(revisions), context.settings, context.now()))
         return counted, plan

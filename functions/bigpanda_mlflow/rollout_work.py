@@ -13,7 +13,6 @@ from enum import StrEnum
 from threading import Event as Flag
 from typing import Final, Protocol
 
-from bigpanda_mlflow import labels
 from bigpanda_mlflow.cluster_fleet import Fleet
 from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
@@ -85,21 +84,25 @@ class Worker:
 
     def carry_out(self, item: Forward | Back) -> Result:
         """One page's turn. Raises Transient where the cluster does not do its part."""
+        service: Resource | None = None
         for _ in range(_WRITES):
             if self.halt.is_set():
                 return Result.LATER
-            service = self.context.cluster.get_service(item.name)
+            service = service or self.context.cluster.get_service(item.name)
             if service is None:
                 return Result.GONE
             try:
-                result = self._forward(service) if isinstance(item, Forward) else self._back(service, item)
+                came_to = self._forward(service) if isinstance(item, Forward) else self._back(service, item)
             except ClusterConflict:
+                service = None
                 continue
-            if result is not None:
-                return result
+            if isinstance(came_to, Result):
+                return came_to
+            service = came_to
         raise Transient(f"{item.name} keeps changing")
 
-    def _forward(self, service: Resource) -> Result | None:
+    def _forward(self, service: Resource) -> "Result | Resource":
+        """How the turn ends here, or the Service as this step has written it."""
         state = state_of(service)
         if state is None or state.rollout != self.rollout.name or is_another_try(state, self.rollout):
             return self._begin(service)
@@ -111,18 +114,17 @@ class Worker:
             return self._clear_away(service, state)
         return self._judge(service, state)
 
-    def _begin(self, service: Resource) -> Result | None:
+    def _begin(self, service: Resource) -> Resource:
         if not current_revision(service):  # just made, perhaps
             service = self._await(service, lambda found: bool(current_revision(found)))
-        self._write(service, lambda found: begin(found, self.rollout, self.context.now()))
-        return None
+        return self._write(service, lambda found: begin(found, self.rollout, self.context.now()))
 
-    def _judge(self, service: Resource, state: ServiceState) -> Result | None:
+    def _judge(self, service: Resource, state: ServiceState) -> "Result | Resource":
         settings, now = self.context.settings, self.context.now()
         if due_at(state, self.rollout, settings) > now:
             return Result.LATER
         try:
-            verdict = self._ask(service, state)
+            service, verdict = self._ask(service, state)
         except Transient as error:
             if state.attempts + 1 < MOST_ATTEMPTS:
                 reason = str(error)
@@ -132,19 +134,21 @@ class Worker:
         except Permanent as error:
             verdict = Verdict(ok=False, reasons=(str(error),))
         if not verdict.ok:
-            self._retreat(service, state, "; ".join(verdict.reasons), fails=True)
-            return None
-        if self.halt.is_set():
-            return Result.LATER
-        percent = next_percent(state, is_busy=self._is_busy(state.current), steps=settings.rollout_steps)
-        if percent == 100:
-            self._collect(self._again(service))
-        self._write(service, lambda found: shift(found, state, percent, self.context.now()))
-        log.info("moved", extra={"service": service["metadata"]["name"], "percent": percent})
-        return None if percent == 100 else Result.LATER
+            return self._retreat(service, state, "; ".join(verdict.reasons), fails=True)
+        return Result.LATER if self.halt.is_set() else self._shift(service, state)
 
-    def _ask(self, service: Resource, state: ServiceState) -> Verdict:
-        """Its snapshot in the candidate's schema first, then the candidate."""
+    def _shift(self, service: Resource, state: ServiceState) -> "Result | Resource":
+        revisions = self.fleet.revisions_of(service["metadata"]["name"])
+        is_busy = any(one["metadata"]["name"] == state.current and _has_pods(one) for one in revisions)
+        percent = next_percent(state, is_busy=is_busy, steps=self.context.settings.rollout_steps)
+        if percent == 100:
+            self._collect(service, revisions)
+        moved = self._write(service, lambda found: shift(found, state, percent, self.context.now()))
+        log.info("moved", extra={"service": service["metadata"]["name"], "percent": percent})
+        return moved if percent == 100 else Result.LATER
+
+    def _ask(self, service: Resource, state: ServiceState) -> tuple[Resource, Verdict]:
+        """Its snapshot in the candidate's schema first, then the candidate; with the Service as it was when asked."""
         name, settings = service["metadata"]["name"], self.context.settings
         task = jeditaskid_of(name)
         assert task is not None  # a plan's names are of pages
@@ -155,7 +159,9 @@ class Worker:
         if tagged_revision(found, CANDIDATE) != state.candidate:
             raise Transient(f"Knative does not route to {state.candidate}{self._fault_of(state.candidate)}")
         verdict = self._verify(door_of(name, CANDIDATE, settings), task)
-        return verdict if verdict.ok or refusal is None else Verdict(ok=False, reasons=(refusal, *verdict.reasons))
+        if not verdict.ok and refusal is not None:
+            verdict = Verdict(ok=False, reasons=(refusal, *verdict.reasons))
+        return found, verdict
 
     def _have_ingested(self, task: int, state: ServiceState) -> str | None:
         """Has the new image's ingest make the task's snapshot; the reason if it refuses. Raises Transient."""
@@ -171,27 +177,24 @@ class Worker:
         deadline = time.monotonic() + self.context.settings.rollout_verify_timeout.total_seconds()
         return self.verify(door.url, task, self.rollout.version, deadline, door.host)
 
-    def _back(self, service: Resource, item: Back) -> Result | None:
+    def _back(self, service: Resource, item: Back) -> "Result | Resource":
         state = state_of(service)
         if was_made_with_it(image_of(service), state, self.rollout):
             self._have_former_snapshot(service)
-            self._write(service, lambda found: make_anew(found, self.rollout, item.reason, self.context.now()))
-            return None
+            return self._write(service, lambda found: make_anew(found, self.rollout, item.reason, self.context.now()))
         if state is None or state.phase in _SETTLED:
             return Result.FAILED if item.fails else Result.DONE
         if state.phase in _LEAVING:
             return self._clear_away(service, state)
-        self._retreat(service, state, item.reason, fails=item.fails)
-        return None
+        return self._retreat(service, state, item.reason, fails=item.fails)
 
-    def _retreat(self, service: Resource, state: ServiceState, reason: str, *, fails: bool) -> None:
+    def _retreat(self, service: Resource, state: ServiceState, reason: str, *, fails: bool) -> Resource:
         revision = self.fleet.get_revision(goal_of_retreat(state))
         log.warning("goes back", extra={"service": service["metadata"]["name"], "reason": reason})
         if revision is None:
             gone = f"{reason}; but its former Revision is gone"
-            self._write(service, lambda found: fail_where_it_is(found, state, gone))
-        else:
-            self._write(service, lambda found: retreat(found, revision, reason, self.context.now(), fails=fails))
+            return self._write(service, lambda found: fail_where_it_is(found, state, gone))
+        return self._write(service, lambda found: retreat(found, revision, reason, self.context.now(), fails=fails))
 
     def _have_former_snapshot(self, service: Resource) -> None:
         """Only the new image's ingest has seen this task; where the former one does not answer, the page waits for its
@@ -209,7 +212,7 @@ class Worker:
                     log.warning("no snapshot yet: %s", error, extra={"service": name})
                 return
 
-    def _clear_away(self, service: Resource, state: ServiceState) -> Result | None:
+    def _clear_away(self, service: Resource, state: ServiceState) -> "Result | Resource":
         def is_routed(found: Resource) -> bool:
             traffic = found.get("status", {}).get("traffic") or []
             return any(target.get("revisionName") == state.candidate for target in traffic)
@@ -217,13 +220,15 @@ class Worker:
         service = self._await(service, lambda found: not is_routed(found))
         if is_routed(service):
             return Result.LATER
-        self._collect(service)
-        self._write(service, lambda found: settle(found, state, self.context.now()))
-        return None
+        self._collect(service, self.fleet.revisions_of(service["metadata"]["name"]))
+        return self._write(service, lambda found: settle(found, state, self.context.now()))
 
-    def _collect(self, service: Resource) -> None:
-        needed = needed_revisions(service)
-        for revision in self.fleet.list_revisions(f"{labels.REVISION_OF}={service['metadata']['name']}"):
+    def _collect(self, service: Resource, revisions: list[Resource]) -> None:
+        """Deletes those that nobody needs any more, by the Service as it is at this moment."""
+        if all(revision["metadata"]["name"] in needed_revisions(service) for revision in revisions):
+            return
+        needed = needed_revisions(self._again(service))
+        for revision in revisions:
             if revision["metadata"]["name"] not in needed:
                 self.fleet.delete_revision(revision)
 
@@ -244,22 +249,16 @@ class Worker:
             raise ClusterConflict("changed or deleted meanwhile")
         return found
 
-    def _write(self, service: Resource, change: Callable[[Resource], Resource]) -> None:
+    def _write(self, service: Resource, change: Callable[[Resource], Resource]) -> Resource:
         """Writes the change of what was read. Of a status, or of an event's annotations, that came meanwhile nothing is
         lost, and no candidate has to be asked again for it.
         """
         for _ in range(_WRITES):
             try:
-                self.context.cluster.replace_service(change(service))
+                return self.context.cluster.replace_service(change(service))
             except ClusterConflict:
                 service = self._again(service)
-            else:
-                return
         raise Transient(f"{service['metadata']['name']} keeps changing")
-
-    def _is_busy(self, revision: str) -> bool:
-        found = self.fleet.get_revision(revision)
-        return bool(found and found.get("status", {}).get("actualReplicas"))
 
     def _fault_of(self, revision: str) -> str:
         found = self.fleet.get_revision(revision) or {}
@@ -267,3 +266,7 @@ class Worker:
             if condition["type"] == "Ready" and condition["status"] == "False":
                 return f": {condition.get('message') or condition.get('reason')}"
         return ""
+
+
+def _has_pods(revision: Resource) -> bool:
+    return bool(revision.get("status", {}).get("actualReplicas"))

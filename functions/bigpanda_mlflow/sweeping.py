@@ -1,20 +1,19 @@
 """Which tasks are worth a look for new tarballs, and how many looks are taken at once.
 
-PanDA tells this project nothing of a task's end, so a task counts as finished when every point that it was to evaluate
-(`max_points` of its event) has left a tarball that could be read, or when nothing new has come for as long as the
-deployment is patient: counted from the newest `visualize` event or the last snapshot, whichever is later. Asking for
-the page again, or a `task.results` from BigPanDA, begins anew.
+When a task counts as finished is a rule that its open page follows, too: see `mlflow_on_demand.awaited`, and `ingest`,
+which tells the page. Asking for the page again, or a `task.results` from BigPanDA, begins anew.
 """
 
 import hashlib
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
-from bigpanda_mlflow.events import EventType, Outcome, Results
+from bigpanda_mlflow.events import Event, EventType, Outcome, Results, Visualize
 from bigpanda_mlflow.taskservice import TaskService
+from mlflow_on_demand.awaited import Awaited
 from mlflow_on_demand.snapshot import Manifest, Source
 
 _AT_ONCE = 8
@@ -30,11 +29,22 @@ def is_finished(
     service: TaskService, manifest: Manifest | None, published: int, patience: timedelta, now: datetime
 ) -> bool:
     """Whether no new tarballs are awaited; `published` is when `manifest` was, in seconds since 1970."""
-    if manifest is not None and service.max_points is not None:
-        all_are_there = len(manifest.sources) >= service.max_points and not manifest.lost
-    else:
-        all_are_there = False
-    return all_are_there or max(service.last.time, datetime.fromtimestamp(published, UTC)) + patience < now
+    awaited = _make_awaited(service.max_points, service.last.time, patience)
+    tarballs, lost = (len(manifest.sources), len(manifest.lost)) if manifest else (0, 0)
+    return awaited.finished_at(tarballs, lost, published) < now.timestamp()
+
+
+def plan_awaited(
+    event: Event[Visualize] | Event[Results], service: TaskService | None, patience: timedelta
+) -> Awaited | None:
+    """What is awaited of the event's task, by the newest request for its page; None if there was none."""
+    if isinstance(event.data, Visualize) and (service is None or service.last <= event.key):
+        return _make_awaited(event.data.max_points, event.key.time, patience)
+    return None if service is None else _make_awaited(service.max_points, service.last.time, patience)
+
+
+def _make_awaited(max_points: int | None, asked: datetime, patience: timedelta) -> Awaited:
+    return Awaited(max_points, int(asked.timestamp()), int(patience.total_seconds()))
 
 
 def make_results(jeditaskid: int, news: Sequence[Source], now: datetime) -> Outcome:

@@ -135,7 +135,7 @@ def check_snapshot(case: Case) -> Iterator[Finding]:
 
 def _list_sources(case: Case) -> tuple[Source, ...]:
     artifacts = () if case.service is None else case.service.artifacts
-    return tuple(tarball.source for tarball in find_tarballs(case.jeditaskid, artifacts))
+    return find_tarballs(case.jeditaskid, artifacts).sources
 
 
 def _places(case: Case) -> str:

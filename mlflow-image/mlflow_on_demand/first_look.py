@@ -3,9 +3,8 @@
 MLflow 3.17 would land a physicist on an overview of traces that do not exist, with an assistant over a third of the
 page, and would ask for everything again each 30 s for ever, which keeps a pod awake. The script runs before MLflow's
 own and writes into the browser's storage what MLflow itself keeps there, only where nothing is kept yet: what a viewer
-changes stays changed. Pure. The keys are those of MLflow 3.17's page.
-
-Nothing in the contract with BigPanDA says whether a task still runs, so a page never refreshes by itself.
+changes stays changed. MLflow's refreshing is off: see live_look.py for ours. Pure. The keys are those of MLflow 3.17's
+page.
 """
 
 import json

@@ -95,7 +95,8 @@ class Greetings:
                 return None
             raise NotYet
         kind = {"content-type": "text/javascript; charset=utf-8"}
-        return _response({**kind, **UNCACHED}, make_page_script(status.manifest).encode())
+        script = make_page_script(status.manifest, is_finished=status.is_finished(time.time()))
+        return _response({**kind, **UNCACHED}, script.encode())
 
     def _recorded(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes | None:
         if self._progress is None:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mlflow_on_demand.awaited import Awaited
 from mlflow_on_demand.errors import ManifestError, ObjectMissing, PreconditionFailed
 from mlflow_on_demand.layers import (
     NOTHING,
@@ -43,9 +44,10 @@ from mlflow_on_demand.snapshot import (
     refer,
 )
 from mlflow_on_demand.snapshot_build import Built, SnapshotBuild
-from mlflow_on_demand.sources import Tarball, find_tarballs, read_each
+from mlflow_on_demand.sources import Tarball, Tarballs, find_tarballs, read_each
 from mlflow_on_demand.store import Store
 from mlflow_on_demand.summary import make_summary
+from mlflow_on_demand.tarballs import missing_serials
 from mlflow_on_demand.unpack import Limits
 
 _log = logging.getLogger(__name__)
@@ -57,8 +59,8 @@ _TOLD_EVERY = 500
 @dataclass(frozen=True)
 class IngestRequest:
     """What to ingest: `artifacts` are URI prefixes, single files ending in .tgz, or BigPanDA's export of the task;
-    `snapshot_store` is the URI prefix that the server gets as BIGPANDA_SNAPSHOT_STORE; scratch files go below
-    `work_dir` (default: TMPDIR).
+    `snapshot_store` is the URI prefix that the server gets as BIGPANDA_SNAPSHOT_STORE; what is `awaited` goes into the
+    manifest; scratch files go below `work_dir` (default: TMPDIR).
     """
 
     jeditaskid: int
@@ -67,11 +69,12 @@ class IngestRequest:
     objective: Objective | None = None
     limits: Limits = field(default_factory=Limits)
     work_dir: Path | None = None
+    awaited: Awaited | None = None
 
 
 @dataclass(frozen=True)
 class IngestResult:
-    """The snapshot that is published now; `changed` is False when it was so before and nothing was written."""
+    """The snapshot that is published now; `changed` is False when it was so before, but for what is awaited."""
 
     changed: bool
     manifest: Manifest
@@ -96,18 +99,18 @@ def ingest_task(request: IngestRequest) -> IngestResult:
 def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     present, etag = _present(target)
     tarballs = find_tarballs(request.jeditaskid, request.artifacts)
-    sources = tuple(tarball.source for tarball in tarballs)
     facts = {"jeditaskid": request.jeditaskid, "tarballs": len(tarballs)}
-    same = present is not None and (present.sources, present.objective) == (sources, request.objective)
+    same = present is not None and _is_of(present, tarballs, request.objective)
     if present is not None and same and not lacks_objects(target, present):
         _log.info("nothing new to ingest", extra=facts)
-        return IngestResult(changed=False, manifest=present)
+        return IngestResult(changed=False, manifest=_await_more(request, target, present, etag))
     _log.info("ingest begins", extra=facts)
     # The same once more: something that it names is gone, so all is made anew.
     manifest = _add_layer(request, target, present, tarballs) if present is not None and not same else None
     if manifest is None:
         told = iter(tarballs) if present else tell_reading(target, tarballs)
         manifest = _publish_anew(request, target, tarballs, told)
+    manifest = replace(manifest, awaited=request.awaited)
     publish_manifest(target, manifest, etag)
     if present is None:
         target.delete(READING)
@@ -115,11 +118,22 @@ def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     return IngestResult(changed=True, manifest=manifest)
 
 
-def _add_layer(
-    request: IngestRequest, target: Store, present: Manifest, tarballs: tuple[Tarball, ...]
-) -> Manifest | None:
+def _await_more(request: IngestRequest, target: Store, present: Manifest, etag: str | None) -> Manifest:
+    """Publish the present manifest with what the request awaits, if that is something else."""
+    if request.awaited in (None, present.awaited):
+        return present
+    manifest = replace(present, awaited=request.awaited)
+    publish_manifest(target, manifest, etag)
+    return manifest
+
+
+def _is_of(present: Manifest, tarballs: Tarballs, objective: Objective | None) -> bool:
+    return (present.sources, present.objective) == (tarballs.sources, objective)
+
+
+def _add_layer(request: IngestRequest, target: Store, present: Manifest, tarballs: Tarballs) -> Manifest | None:
     """Publish the objects of a layer with what is new; None when the snapshot must be made anew."""
-    sources = tuple(tarball.source for tarball in tarballs)
+    sources = tarballs.sources
     new = find_new(present, sources, request.objective, mlflow_version())
     if new is None or present.index is None:
         return None
@@ -151,9 +165,7 @@ def _read_index(target: Store, ref: ObjectRef) -> Index:
         raise ManifestError(f"its index cannot be read: {error}") from None
 
 
-def _publish_anew(
-    request: IngestRequest, target: Store, tarballs: tuple[Tarball, ...], told: Iterator[object]
-) -> Manifest:
+def _publish_anew(request: IngestRequest, target: Store, tarballs: Tarballs, told: Iterator[object]) -> Manifest:
     """Publish the objects of a whole snapshot; `told` is advanced with each tarball, and tells how many were read."""
     with _building(request, NOTHING) as build:
         built = _read(build, tarballs, told, request.objective)
@@ -161,7 +173,8 @@ def _publish_anew(
             built.manifest,
             database=_publish(target, built.database, ".db.gz"),
             bundle=_publish(target, built.bundle, ".zip"),
-            sources=tuple(tarball.source for tarball in tarballs),
+            sources=tarballs.sources,
+            missing_serials=missing_serials(tarball.name.serial for tarball in tarballs),
         )
         return _finish(target, manifest, built.index, built.database.parent)
 
@@ -207,9 +220,10 @@ def _publish(target: Store, path: Path, suffix: str, present: Manifest | None = 
 
 def _present(target: Store) -> tuple[Manifest | None, str | None]:
     try:
-        return find_manifest(target) or (None, None)
+        found = find_manifest(target)
     except ManifestError:
         return None, target.stat(MANIFEST).etag  # unreadable: make it anew
+    return (found.manifest, found.etag) if found else (None, None)
 
 
 def _outcome(manifest: Manifest) -> dict[str, object]:

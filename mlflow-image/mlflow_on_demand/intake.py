@@ -5,33 +5,29 @@ before all of it was read and found good.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar
 
-from mlflow_on_demand.bundle import Spool, Spooled
-from mlflow_on_demand.database import SnapshotDatabase
+from mlflow_on_demand.bundle import Spool
 from mlflow_on_demand.errors import TarballError
 from mlflow_on_demand.filestore import (
     Part,
     Place,
-    RunMeta,
     place_of,
     read_experiment_times,
-    read_metric,
     read_run_meta,
     read_text,
 )
 from mlflow_on_demand.lineage import (
-    Dataset,
-    Link,
-    ModelMeta,
-    ModelMetric,
     read_dataset,
     read_input,
     read_model_meta,
     read_model_metric,
     read_output,
 )
+from mlflow_on_demand.points import HeldPoints, PointsHold, read_metric
+from mlflow_on_demand.registry import read_model_version, read_registered_model
+from mlflow_on_demand.taken import ModelTaken, RegisteredTaken, RunTaken, TarballTaken, TraceTaken, VersionTaken
+from mlflow_on_demand.traces import read_assessment, read_trace_info
 from mlflow_on_demand.unpack import Limits, Member, read_members
 
 Read = TypeVar("Read")
@@ -39,54 +35,18 @@ Read = TypeVar("Read")
 _MAX_META_BYTES = 2**20
 _RUN_PARTS = frozenset({Part.META, Part.PARAM, Part.TAG, Part.METRIC, Part.ARTIFACT, Part.INPUT, Part.OUTPUT})
 _MODEL_PARTS = frozenset({Part.MODEL_META, Part.MODEL_PARAM, Part.MODEL_TAG, Part.MODEL_METRIC, Part.MODEL_ARTIFACT})
-
-
-@dataclass
-class RunTaken:
-    """What one run's directory held; `artifacts` are in the spool under `<stage>/<path>`."""
-
-    stage: int
-    meta: RunMeta | None = None
-    params: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    artifacts: dict[str, Spooled] = field(default_factory=dict)
-    links: list[Link] = field(default_factory=list)
-    points: int = 0
-    is_deleted: bool = False
-
-
-@dataclass
-class ModelTaken:
-    """What one logged model's directory held; its artifacts are in the spool."""
-
-    meta: ModelMeta | None = None
-    params: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, list[ModelMetric]] = field(default_factory=dict)
-    artifacts: dict[str, Spooled] = field(default_factory=dict)
-
-
-@dataclass
-class TarballTaken:
-    """What one tarball held: runs and models by experiment and directory, and the paths of files that are no such
-    thing as their place says.
-    """
-
-    runs: dict[tuple[str, str], RunTaken] = field(default_factory=dict)
-    models: dict[tuple[str, str], ModelTaken] = field(default_factory=dict)
-    datasets: dict[tuple[str, str], Dataset] = field(default_factory=dict)
-    unreadable: list[str] = field(default_factory=list)
-    experiment_tags: dict[str, str] = field(default_factory=dict)
-    created: list[int] = field(default_factory=list)
-    updated: list[int] = field(default_factory=list)
-    damaged_lines: int = 0
+_TRACE_PARTS = frozenset(
+    {Part.TRACE_INFO, Part.TRACE_TAG, Part.TRACE_METADATA, Part.TRACE_ASSESSMENT, Part.TRACE_ARTIFACT}
+)
+_REGISTERED_PARTS = frozenset({Part.REGISTERED_META, Part.REGISTERED_TAG, Part.REGISTERED_ALIAS})
+_VERSION_PARTS = frozenset({Part.VERSION_META, Part.VERSION_TAG})
 
 
 class Intake:
-    """Reads tarballs one after the other; metric points go to the database's stage, artifacts to the spool."""
+    """Reads tarballs one after the other; metric points go to the hold until the next one, artifacts to the spool."""
 
-    def __init__(self, database: SnapshotDatabase, spool: Spool, limits: Limits) -> None:
-        self._database = database
+    def __init__(self, hold: PointsHold, spool: Spool, limits: Limits) -> None:
+        self._hold = hold
         self._spool = spool
         self._limits = limits
         self._text_bytes = 0
@@ -94,13 +54,12 @@ class Intake:
     def take(self, stream: BinaryIO) -> TarballTaken:
         """Read a whole tarball. TarballError if it must be given up: then nothing of it is left behind."""
         mark = self._spool.mark()
-        self._database.drop_staged()
+        self._hold.clear()
         self._text_bytes = 0
         try:
             return self._take_all(stream)
         except BaseException:
             self._spool.cut(mark)
-            self._database.drop_staged()
             raise
 
     def _take_all(self, stream: BinaryIO) -> TarballTaken:
@@ -109,18 +68,27 @@ class Intake:
             place = place_of(member.path)
             if place is not None:
                 self._take_member(taken, place, member)
-        if not taken.runs:
+        if not (taken.runs or taken.traces or taken.registered):
             raise TarballError("holds no run of MLflow")
         return taken
 
     def _take_member(self, taken: TarballTaken, place: Place, member: Member) -> None:
         if place.part in _RUN_PARTS:
-            run = taken.runs.setdefault((place.experiment, place.owner), RunTaken(stage=len(taken.runs)))
+            run = taken.runs.setdefault((place.experiment, place.owner), RunTaken())
             run.is_deleted = run.is_deleted or place.is_deleted
             self._take_of_run(taken, run, place, member)
         elif place.part in _MODEL_PARTS:
             model = taken.models.setdefault((place.experiment, place.owner), ModelTaken())
             self._take_of_model(taken, model, place, member)
+        elif place.part in _TRACE_PARTS:
+            trace = taken.traces.setdefault((place.experiment, place.owner), TraceTaken())
+            self._take_of_trace(taken, trace, place, member)
+        elif place.part in _REGISTERED_PARTS:
+            self._take_of_registered(taken.registered.setdefault(place.owner, RegisteredTaken()), place, member)
+        elif place.part in _VERSION_PARTS:
+            name, _, directory = place.owner.partition("/")
+            versions = taken.registered.setdefault(name, RegisteredTaken()).versions
+            self._take_of_version(versions.setdefault(directory, VersionTaken()), place, member)
         elif place.part is Part.EXPERIMENT_META:
             self._take_experiment_times(taken, member)
         elif place.part is Part.EXPERIMENT_TAG:
@@ -140,14 +108,19 @@ class Intake:
         elif place.part is Part.ARTIFACT:
             run.artifacts[place.key] = self._spool.add(place.key, member.content)
         elif place.part is Part.METRIC:
-            points = _whole(taken, read_metric(member.content))
-            run.points += self._database.stage_metric(run.stage, place.key, points)
+            self._take_points(taken, run, run.metrics.setdefault(place.key, []), member)
         else:
             meta = self._meta(member)
             link = self._known(
                 taken, member, read_input(meta) if place.part is Part.INPUT else read_output(place.key, meta)
             )
             run.links += [link] if link is not None else []
+
+    def _take_points(self, taken: TarballTaken, run: RunTaken, held: list[HeldPoints], member: Member) -> None:
+        for points, damaged in read_metric(member.content):
+            held.append(self._hold.add(points))
+            run.points += len(points)
+            taken.damaged_lines += damaged
 
     def _take_of_model(self, taken: TarballTaken, model: ModelTaken, place: Place, member: Member) -> None:
         if place.part is Part.MODEL_META:
@@ -160,6 +133,33 @@ class Intake:
             model.metrics[place.key] = list(_whole(taken, read_model_metric(read_text(self._text(member)))))
         else:
             model.artifacts[place.key] = self._spool.add(place.key, member.content)
+
+    def _take_of_trace(self, taken: TarballTaken, trace: TraceTaken, place: Place, member: Member) -> None:
+        if place.part is Part.TRACE_INFO:
+            trace.info = read_trace_info(place.owner, self._meta(member))
+        elif place.part is Part.TRACE_TAG:
+            trace.tags[place.key] = read_text(self._text(member))
+        elif place.part is Part.TRACE_METADATA:
+            trace.metadata[place.key] = read_text(self._text(member))
+        elif place.part is Part.TRACE_ARTIFACT:
+            trace.artifacts[place.key] = self._spool.add(place.key, member.content)
+        else:
+            assessment = self._known(taken, member, read_assessment(place.key, self._meta(member)))
+            trace.assessments += [assessment] if assessment is not None else []
+
+    def _take_of_registered(self, model: RegisteredTaken, place: Place, member: Member) -> None:
+        if place.part is Part.REGISTERED_META:
+            model.meta = read_registered_model(place.owner, self._meta(member))
+        elif place.part is Part.REGISTERED_TAG:
+            model.tags[place.key] = read_text(self._text(member))
+        else:
+            model.aliases[place.key] = read_text(self._text(member))
+
+    def _take_of_version(self, version: VersionTaken, place: Place, member: Member) -> None:
+        if place.part is Part.VERSION_META:
+            version.meta = read_model_version(self._meta(member))
+        else:
+            version.tags[place.key] = read_text(self._text(member))
 
     def _take_experiment_times(self, taken: TarballTaken, member: Member) -> None:
         created, updated = read_experiment_times(self._meta(member))

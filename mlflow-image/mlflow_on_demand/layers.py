@@ -1,8 +1,9 @@
 """Adds tarballs to a published snapshot without a look at those that it has: as a layer, joined to what is known.
 
 A layer is worth it while layers are few and small beside the rest (whoever opens the snapshot adds their rows), and
-right while its runs are new: a retried job, a changed or vanished tarball, another objective or another version of
-MLflow make the snapshot anew. Whichever way it came about, the same tarballs give the same digest and the same rows.
+right while its runs, traces and registered models are new: a retried job, a version of a known model, a changed or
+vanished tarball, another objective or another version of MLflow make the snapshot anew. Whichever way it came about,
+the same tarballs give the same digest and the same rows.
 """
 
 import hashlib
@@ -48,14 +49,16 @@ class SegmentFound:
 
 @dataclass(frozen=True)
 class Index:
-    """What the next ingest must know of a snapshot: the ids of its runs, its segments, its best runs, and the sum of
-    its tarballs' checksums (hexadecimal).
+    """What the next ingest must know of a snapshot: the ids of its runs, its segments, its best runs, the sum of its
+    tarballs' checksums (hexadecimal), the ids of its traces, and the names of its registered models.
     """
 
     runs: tuple[str, ...]
     segments: tuple[SegmentFound, ...]
     best: tuple[Candidate, ...]
     checksum: str
+    traces: tuple[str, ...] = ()
+    registered: tuple[str, ...] = ()
 
 
 NOTHING = Index((), (), (), "0")
@@ -81,6 +84,8 @@ def join_index(objective: Objective | None, known: Index, new: Index) -> Index:
         segments=tuple(segments[segment] for segment in sorted(segments)),
         best=join_best(objective, known.best, new.best),
         checksum=add_checksum(known.checksum, int(new.checksum, 16)),
+        traces=tuple(sorted((*known.traces, *new.traces))),
+        registered=tuple(sorted((*known.registered, *new.registered))),
     )
 
 

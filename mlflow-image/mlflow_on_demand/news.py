@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from mlflow_on_demand.allowed import export_task
-from mlflow_on_demand.errors import ManifestError, ObjectMissing
+from mlflow_on_demand.errors import ManifestError
 from mlflow_on_demand.mlflow_facts import schema_revision
-from mlflow_on_demand.snapshot import MANIFEST, Manifest, Source, open_snapshot_store, parse_manifest
+from mlflow_on_demand.snapshot import Manifest, Source, find_manifest, open_snapshot_store
 from mlflow_on_demand.sources import find_tarballs
 from mlflow_on_demand.store import Store
 
@@ -28,13 +28,12 @@ def find_news(
         return ()
     known = frozenset(manifest.sources) if manifest else frozenset()
     listed = tuple(uri for uri in artifacts if export_task(uri) is None)
-    present = (tarball.source for tarball in find_tarballs(jeditaskid, listed))
-    return tuple(source for source in present if source not in known)
+    return tuple(source for source in find_tarballs(jeditaskid, listed).sources if source not in known)
 
 
 def _read_published(store: Store) -> tuple[Manifest | None, int]:
     try:
-        published = store.stat(MANIFEST).mtime
-        return parse_manifest(store.read(MANIFEST)), published
-    except (ObjectMissing, ManifestError):
-        return None, 0  # ingest makes it anew
+        found = find_manifest(store)
+    except ManifestError:
+        found = None  # ingest makes it anew
+    return (found.manifest, found.at) if found else (None, 0)

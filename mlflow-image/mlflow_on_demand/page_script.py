@@ -5,6 +5,6 @@ from mlflow_on_demand.live_look import make_live_look
 from mlflow_on_demand.snapshot import Manifest
 
 
-def make_page_script(manifest: Manifest) -> str:
-    """The first look, and what keeps an open page up to date."""
-    return make_first_look(manifest) + make_live_look(manifest.content)
+def make_page_script(manifest: Manifest, *, is_finished: bool) -> str:
+    """The first look, and, unless the task is finished, what keeps an open page up to date."""
+    return make_first_look(manifest) + ("" if is_finished else make_live_look(manifest.content))

@@ -3,7 +3,7 @@
 Written seldom, and only while there is no snapshot to look at; gone when there is one. Light to import: no MLflow.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TypeVar
@@ -26,7 +26,7 @@ class Reading:
     tarballs: int
 
 
-def tell_reading(store: Store, tarballs: tuple[TarballT, ...]) -> Iterator[TarballT]:
+def tell_reading(store: Store, tarballs: Sequence[TarballT]) -> Iterator[TarballT]:
     """The tarballs one by one; the store is told how many were taken."""
     every = -(-len(tarballs) // _TIMES) or 1
     for read, tarball in enumerate(tarballs):

@@ -6,9 +6,11 @@ missing field or a wrong type is ManifestError.
 """
 
 import dataclasses
+import io
 import json
 import types
 import typing
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -17,14 +19,36 @@ from mlflow_on_demand.errors import ManifestError
 Record = TypeVar("Record")
 
 
-def to_json(record: Any) -> bytes:
-    """The record as JSON on one line, always the same bytes for the same record."""
-    text = json.dumps(record, default=_to_mapping, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode()
-
-
 def _to_mapping(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
+
+_ENCODER = json.JSONEncoder(default=_to_mapping, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def to_json(record: Any) -> bytes:
+    """The record as JSON on one line, always the same bytes for the same record."""
+    out = io.BytesIO()
+    out.writelines(piece.encode() for piece in _encode(record))
+    out.write(b"\n")
+    return out.getvalue()
+
+
+def _encode(value: Any) -> Iterator[str]:
+    """In pieces, for a manifest has thousands of sources: json holds many times the memory of what it makes at once."""
+    if dataclasses.is_dataclass(value):
+        yield "{"
+        for number, (name, one) in enumerate(_to_mapping(value).items()):
+            yield f'{"," if number else ""}"{name}":'
+            yield from _encode(one)
+        yield "}"
+    elif isinstance(value, tuple):
+        yield "["
+        for number, one in enumerate(value):
+            yield f"{',' if number else ''}{_ENCODER.encode(one)}"
+        yield "]"
+    else:
+        yield _ENCODER.encode(value)
 
 
 def from_json(kind: type[Record], content: bytes) -> Record:

@@ -6,6 +6,7 @@ is never seen: the old one stays, and the reason is logged.
 
 import logging
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -63,15 +64,19 @@ class Refresh:
 
     def _show(self) -> None:
         found = find_manifest(self._store)
-        if found is None or found[0] == self._progress.status.manifest:
+        if found is None:
             return
-        manifest = found[0]
+        manifest, shown = found.manifest, self._progress.status
+        if manifest == shown.manifest:
+            self._progress.set(replace(shown, finished_at=found.finished_at))
+            return
         if manifest.runs == 0:
             self._tell("it holds no run")
             return
         answers = find_answers(self._store, manifest, mlflow_version()) or {}
         served = open_snapshot(self._store, manifest, self._scratch, self._flask_app)
-        self._progress.set(Status(Stage.READY, manifest=manifest, answers=answers, served=served))
+        status = Status(Stage.READY, manifest=manifest, answers=answers, served=served, finished_at=found.finished_at)
+        self._progress.set(status)
         self._told = ""
 
     def _tell(self, reason: str) -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from mlflow_on_demand.database import ExperimentRow, SnapshotDatabase
 from mlflow_on_demand.hyperparameters import Uses, find_hyperparameters, find_uses, join_uses
-from mlflow_on_demand.intake import TarballTaken
 from mlflow_on_demand.layers import NoLayer, SegmentFound, TagFound
 from mlflow_on_demand.snapshot import SCHEME, Experiment, Objective
+from mlflow_on_demand.taken import TarballTaken
 from mlflow_on_demand.tarballs import TarballName, parse_tarball_name
 
 _DEFAULT_EXPERIMENT = "Default"

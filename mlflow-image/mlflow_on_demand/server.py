@@ -6,6 +6,7 @@ whole of `task_app.py` a tenth of a second after its start, and with MLflow when
 only when the one before is under way.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from mlflow_on_demand.ui_pack import open_pack
 def main() -> int:
     """Serve until SIGTERM; the exit status is 0 then, and 2 when a setting is wrong or the port is taken."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    gc.disable()  # what a wake makes stays: looking for garbage in it is a sixth of the work; `wake.py` enables it
     try:
         settings = ServerSettings.from_env(os.environ)
         listener = listen(settings.host, settings.port)
@@ -34,6 +36,9 @@ def main() -> int:
     import tempfile
     from pathlib import Path
 
+    from mlflow_on_demand.lazy_imports import import_lazily
+
+    import_lazily()
     from mlflow_on_demand.logs import log_to_stderr
     from mlflow_on_demand.stage import Progress
     from mlflow_on_demand.wake import Wake

@@ -10,11 +10,12 @@ import gzip
 import hashlib
 import sqlite3
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
+from mlflow_on_demand.awaited import Awaited
 from mlflow_on_demand.errors import ChecksumMismatch, ManifestError, ObjectMissing
 from mlflow_on_demand.records import from_json, to_json
 from mlflow_on_demand.store import CHUNK, Store, StoredObject
@@ -111,6 +112,7 @@ class Manifest:
     needs to know to add one. `missing_serials` are the points below the highest serial that left
     no tarball. `points` counts tarballs that gave a run (evaluated points of the
     search), `metric_points` the rows of MLflow's table `metrics`, `damaged_lines` the metric lines that were skipped.
+    What is `awaited` (None: nobody knows) says nothing of the content: snapshots that differ in it alone are the same.
     """
 
     format: int
@@ -135,6 +137,7 @@ class Manifest:
     params: tuple[str, ...]
     layers: tuple[Layer, ...] = ()
     index: ObjectRef | None = None
+    awaited: Awaited | None = field(default=None, compare=False)
 
     @cached_property
     def content(self) -> str:
@@ -144,6 +147,24 @@ class Manifest:
         objective = None if self.objective is None else (self.objective.metric, self.objective.direction)
         sources = [(one.name, one.uri, one.size, one.etag) for one in self.sources]
         return hashlib.sha256(to_json((self.jeditaskid, objective, sources))).hexdigest()
+
+
+class Published(NamedTuple):
+    """A manifest as its store has it: with its etag, for `publish_manifest`, and when it was written, in seconds since
+    1970.
+    """
+
+    manifest: Manifest
+    etag: str
+    at: int
+
+    @property
+    def finished_at(self) -> int | None:
+        """From when on the task counts as finished (see `awaited`); None where nobody knows."""
+        manifest = self.manifest
+        if manifest.awaited is None:
+            return None
+        return manifest.awaited.finished_at(len(manifest.sources), len(manifest.lost), self.at)
 
 
 @dataclass(frozen=True)
@@ -167,11 +188,11 @@ def parse_manifest(content: bytes) -> Manifest:
     raise ManifestError(f"the manifest has format {header.format}, but only format {FORMAT} is known")
 
 
-def find_manifest(store: Store) -> tuple[Manifest, str] | None:
-    """The manifest and its etag (for `publish`), or None when nothing has been published."""
+def find_manifest(store: Store) -> Published | None:
+    """What is published, or None when nothing is."""
     try:
-        etag = store.stat(MANIFEST).etag
-        return parse_manifest(store.read(MANIFEST)), etag
+        found = store.stat(MANIFEST)
+        return Published(parse_manifest(store.read(MANIFEST)), found.etag, found.mtime)
     except ObjectMissing:
         return None
 

@@ -5,10 +5,11 @@ others, are asked within the deployment's reach only.
 """
 
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from operator import itemgetter
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
@@ -23,28 +24,45 @@ from mlflow_on_demand.stores import open_store, split_uri
 from mlflow_on_demand.tarballs import TarballName, parse_tarball_name
 
 
-@dataclass(frozen=True, order=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Tarball:
-    """One tarball to read, and where it lies; the order is that of ingest."""
+    """One tarball to read, where it lies, and what the manifest says of it."""
 
     name: TarballName
-    uri: str
-    key: str = field(compare=False)
-    store: Store | Export = field(compare=False)
-    found: StoredObject = field(compare=False)
-
-    @property
-    def source(self) -> Source:
-        """What the manifest says of it."""
-        return Source(self.name.name, self.uri, self.found.size, self.found.etag)
+    source: Source
+    key: str
+    store: Store | Export
 
 
-def find_tarballs(jeditaskid: int, artifacts: tuple[str, ...]) -> tuple[Tarball, ...]:
-    """The task's metrics tarballs under these URI prefixes (or single files ending in .tgz, or its export), in the
-    order of ingest. An export is read to its end for it.
+class Tarballs(Sequence[Tarball]):
+    """The tarballs of a task in the order of ingest. There may be many thousands: of each only its source is held."""
+
+    def __init__(self, jeditaskid: int, places: tuple["_Place", ...]) -> None:
+        self._jeditaskid, self._places = jeditaskid, places
+        found = [source for place in places for source in place.list()]
+        found.sort(key=attrgetter("uri"))
+        once = [next(same) for _, same in groupby(found, attrgetter("uri"))]
+        self.sources = tuple(sorted(once, key=self._name_of))
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, index: int) -> Tarball:  # type: ignore[override]
+        source = self.sources[index]
+        place = next(place for place in self._places if source.uri.startswith(place.prefix))
+        return Tarball(self._name_of(source), source, source.uri.removeprefix(place.prefix), place.store)
+
+    def _name_of(self, source: Source) -> TarballName:
+        name = parse_tarball_name(source.name, self._jeditaskid)
+        assert name is not None, "only the task's own are listed"
+        return name
+
+
+def find_tarballs(jeditaskid: int, artifacts: tuple[str, ...]) -> Tarballs:
+    """The task's metrics tarballs under these URI prefixes (or single files ending in .tgz, or its export). An export
+    is read to its end for it.
     """
-    found = {tarball.uri: tarball for uri in artifacts for tarball in _tarballs_at(uri, jeditaskid)}
-    return tuple(sorted(found.values()))
+    return Tarballs(jeditaskid, tuple(_open_place(uri, jeditaskid) for uri in artifacts))
 
 
 def read_each(tarballs: Iterable[Tarball], told: Iterator[object]) -> Generator[tuple[Tarball, BinaryIO], None, None]:
@@ -52,39 +70,57 @@ def read_each(tarballs: Iterable[Tarball], told: Iterator[object]) -> Generator[
     at a time, and then those of an export as it brings them, in one pass. `told` is advanced before each. Close it when
     it is not read to its end.
     """
-    every = tuple(tarballs)
-    placed = ((one, Place(one.store, one.key, one.found.size)) for one in every if not isinstance(one.store, Export))
-    with closing(read_ahead(placed, itemgetter(1))) as ahead:
+    exported: dict[Export, dict[str, Tarball]] = {}
+    with closing(read_ahead(_placed(tarballs, exported), itemgetter(1))) as ahead:
         for (tarball, _), content in ahead:
             next(told, None)
             with content as stream:
                 yield tarball, stream
-    for export in {id(one.store): one.store for one in every if isinstance(one.store, Export)}.values():
-        members = {one.key: one for one in every if one.store is export}
-        for found, stream in export.read_members({key: one.found for key, one in members.items()}):
+    for export, members in exported.items():
+        listed = {key: StoredObject(key, one.source.size, 0, one.source.etag) for key, one in members.items()}
+        for found, stream in export.read_members(listed):
             next(told, None)
             yield members[found.key], stream
 
 
-def _tarballs_at(uri: str, jeditaskid: int) -> Iterator[Tarball]:
+def _placed(tarballs: Iterable[Tarball], exported: dict[Export, dict[str, Tarball]]) -> Iterator[tuple[Tarball, Place]]:
+    """Those that are objects of a store; the others are put into `exported`."""
+    for one in tarballs:
+        if isinstance(one.store, Export):
+            exported.setdefault(one.store, {})[one.key] = one
+        else:
+            yield one, Place(one.store, one.key, one.source.size)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What an event names: a store, or one object of it; `prefix` and a key make a URI."""
+
+    jeditaskid: int
+    prefix: str
+    store: Store | Export
+    objects: Callable[[], Iterable[StoredObject]]
+
+    def list(self) -> Iterator[Source]:
+        """The tarballs in it."""
+        for found in self.objects():
+            name = found.key.rpartition("/")[2]
+            if parse_tarball_name(name, self.jeditaskid) is not None:
+                yield Source(name, f"{self.prefix}{found.key}", found.size, found.etag)
+
+
+def _open_place(uri: str, jeditaskid: int) -> _Place:
     try:
         _ = urlsplit(uri).port
     except ValueError:
         raise StoreUriError("the address of a source is no URI, or has a port that is no number") from None
     if export_task(uri) is not None:
         export = Export(uri, jeditaskid, Reach.from_env(os.environ))
-        for entry in export.list():
-            name = parse_tarball_name(entry.key, jeditaskid)
-            if name is not None:
-                yield Tarball(name, f"{uri}#{entry.key}", entry.key, export, entry)
-        return
+        return _Place(jeditaskid, f"{uri}#", export, export.list)
     prefix, key = split_uri(uri)
-    single = uri.endswith(".tgz")
-    store = _open(prefix if single else uri)
-    for entry in [store.stat(key)] if single else store.list():
-        name = parse_tarball_name(entry.key.rpartition("/")[2], jeditaskid)
-        if name is not None:
-            yield Tarball(name, f"{store.uri}/{entry.key}", entry.key, store, entry)
+    is_one = uri.endswith(".tgz")
+    store = _open(prefix if is_one else uri)
+    return _Place(jeditaskid, f"{store.uri}/", store, (lambda: [store.stat(key)]) if is_one else store.list)
 
 
 def _open(uri: str) -> Store:

@@ -32,6 +32,7 @@ class Stage(StrEnum):
 class Status:
     """A stage, why in plain words where that helps, the manifest and its recorded answers (empty if there are none)
     once they are known, and, when it is READY, the open snapshot. A newer snapshot comes as a whole, by another status.
+    From `finished_at` on, in seconds since 1970, the task counts as finished (None: nobody knows).
     """
 
     stage: Stage
@@ -39,6 +40,11 @@ class Status:
     manifest: Manifest | None = None
     answers: Answers | None = field(default=None, repr=False)
     served: Served | None = None
+    finished_at: int | None = None
+
+    def is_finished(self, now: float) -> bool:
+        """Whether the task counts as finished at that time, in seconds since 1970: there is nothing to ask for."""
+        return self.finished_at is not None and self.finished_at < now
 
     def as_json(self) -> dict[str, object]:
         """What `/health` and `/ready` say: `version` is this server's MLflow, `mlflow` the snapshot's writer."""

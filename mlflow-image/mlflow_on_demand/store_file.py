@@ -35,17 +35,20 @@ class FileStore:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """See Store; unfinished writes are not listed."""
         with _translated(prefix):
-            files = sorted(
-                (path.relative_to(self._root).as_posix(), path)
-                for path in self._root.rglob("*")
-                if path.is_file() and not path.name.startswith(_UNFINISHED)
-            )
-        for key, path in files:
-            if key.startswith(prefix):
+            keys = sorted(self._keys())
+        for key in keys:
+            name = key.rpartition("/")[2]
+            if key.startswith(prefix) and not name.startswith(_UNFINISHED):
                 try:
-                    yield _facts(key, path)
+                    yield _facts(key, self._root / key)
                 except FileNotFoundError:
                     continue  # removed while we looked
+
+    def _keys(self) -> Iterator[str]:
+        """Of all files, as mere texts, for there may be many."""
+        for folder, _, names in os.walk(self._root):
+            below = Path(folder).relative_to(self._root)
+            yield from ((below / name).as_posix() for name in names if Path(folder, name).is_file())
 
     def stat(self, key: str) -> StoredObject:
         """See Store."""

@@ -8,6 +8,7 @@
 anything else             MLflow's own answers to reads: recorded at ingest, or given when it is ready
 """
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -66,13 +67,15 @@ class TaskPages:
         """What the page that waits asks for, and one that is open."""
         # It may be this very request that woke us.
         status = await self._progress.wait_until(is_decided, _MANIFEST_PATIENCE)
-        words = {**status.as_json(), "words": words_for(status.stage)}
+        is_finished = status.is_finished(time.time())
+        words = {**status.as_json(), "finished": is_finished, "words": words_for(status.stage)}
         return JSONResponse(words, headers=UNCACHED)
 
     async def script(self, _: Request) -> Response:
         """The first look, as soon as the manifest is known; without one, the way to the page that waits."""
         status = await self._progress.wait_until(is_decided, _MANIFEST_PATIENCE)
-        text = make_page_script(status.manifest) if status.manifest else make_detour()
+        is_finished = status.is_finished(time.time())
+        text = make_page_script(status.manifest, is_finished=is_finished) if status.manifest else make_detour()
         return Response(text, media_type="text/javascript", headers=UNCACHED)
 
     async def health(self, _: Request) -> Response:

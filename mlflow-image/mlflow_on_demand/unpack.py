@@ -10,7 +10,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, BinaryIO, Self, cast
+from typing import IO, BinaryIO, Protocol, Self, cast
 
 from mlflow_on_demand.errors import TarballDamaged, TarballError
 
@@ -19,8 +19,10 @@ _BLOCK = 64 * 1024
 _RATIO_FROM = 16 * 2**20
 # What tar may read between two members: headers, long names, pax records.
 _HEADER_BYTES = 2**20
-# Offsets of fields in a tar header, and the type of a regular file.
-_TYPE, _PREFIX, _FILE = 156, 345, ord("0")
+# Offsets of fields in a tar header, and the types of a file and a directory.
+_TYPE, _PREFIX = 156, 345
+_PLAIN = {ord(kind): kind for kind in (tarfile.REGTYPE, tarfile.DIRTYPE)}
+_ADLER_BASE = 65521
 _DAMAGE = (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeError)
 
 
@@ -58,43 +60,72 @@ def read_members(stream: BinaryIO, limits: Limits) -> Iterator[Member]:
 
 
 def _read_entries(bounded: "_BoundedStream", limits: Limits) -> Iterator[Member]:
+    """Nearly all have a plain header and are read here, in half of the time that tarfile takes. From the first other
+    one on, everything is left to tarfile.
+    """
+    count = 0
+    header = bounded.read(tarfile.BLOCKSIZE)
+    while (plain := _Entry.read_plain(header)) is not None:
+        count += 1
+        yield from _read_entry(plain, count, bounded, limits)
+        _read_whole(bounded, -plain.size % tarfile.BLOCKSIZE)
+        header = bounded.read(tarfile.BLOCKSIZE)
+    if any(header) or not count:
+        bounded.push_back(header)
+        yield from _read_others(bounded, count, limits)
+    while bounded.read(_BLOCK):
+        pass  # only the end of the gzip stream holds its checksum
+
+
+def _read_others(bounded: "_BoundedStream", count: int, limits: Limits) -> Iterator[Member]:
+    bounded.begin_header()
     file = cast("IO[bytes]", bounded)
     with tarfile.open(fileobj=file, mode="r|", bufsize=_BLOCK, encoding="utf-8", tarinfo=_Entry) as archive:
-        for count, entry in enumerate(archive, start=1):
-            if count > limits.max_members:
-                raise TarballError(f"holds more than {limits.max_members} files")
-            path = _safe_path(entry, limits)
+        for number, entry in enumerate(archive, start=count + 1):
             bounded.begin_content()
-            if path and entry.isreg():
-                # The stream stands at the member's first byte; what `extractfile` would make costs more than most
-                # members' content.
-                content = cast("BinaryIO", _Content(cast("BinaryIO", archive.fileobj), entry.size))
-                yield Member(path, entry.size, content)
-                _skip(content)
+            # The stream stands at the member's first byte; what `extractfile` would make costs more than most
+            # members' content.
+            yield from _read_entry(entry, number, cast("BinaryIO", archive.fileobj), limits)
             bounded.begin_header()
         bounded.begin_content()
-        _skip(cast("BinaryIO", bounded))  # only the end of the gzip stream holds its checksum
+
+
+def _read_entry(entry: tarfile.TarInfo, count: int, stream: "_Readable", limits: Limits) -> Iterator[Member]:
+    if count > limits.max_members:
+        raise TarballError(f"holds more than {limits.max_members} files")
+    path = _safe_path(entry, limits)
+    if entry.isreg():
+        content = _Content(stream, entry.size)
+        if path:
+            yield Member(path, entry.size, cast("BinaryIO", content))
+        content.skip()
 
 
 class _Entry(tarfile.TarInfo):
-    """Reads the plain header of a file, as nearly all are, in a third of the time: without owner, mode and times, which
-    nobody asks for. Anything else is left to tarfile.
-    """
+    """Reads a plain header without what nobody asks for: owner, mode and times."""
+
+    @classmethod
+    def read_plain(cls, buf: bytes | bytearray) -> Self | None:
+        """The entry of a file or directory without extensions; None when the header is another one, or none."""
+        kind = _PLAIN.get(buf[_TYPE]) if len(buf) == tarfile.BLOCKSIZE and not buf[_PREFIX] else None
+        if kind is None:
+            return None
+        checksum = buf[148:156]
+        try:
+            # As in tarfile: the checksum is the sum of a header whose own field is blank. Adler-32 has the sum of its
+            # bytes in it, and is made in a tenth of the time.
+            total = int(checksum.strip(b"\0 "), 8) + sum(checksum) - 256
+            if (total + 1) % _ADLER_BASE != zlib.adler32(buf) & 0xFFFF:
+                return None
+            entry = cls(buf[:100].partition(b"\0")[0].decode("utf-8", "surrogateescape"))
+            entry.type, entry.size = kind, int(buf[124:136].strip(b"\0 "), 8)
+        except ValueError:
+            return None
+        return entry if not entry.size or kind == tarfile.REGTYPE else None
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        is_plain = len(buf) == tarfile.BLOCKSIZE and buf[_TYPE] == _FILE and not buf[_PREFIX]
-        checksum = buf[148:156]
-        try:
-            # As in tarfile: the checksum is that of a header whose own field is blank.
-            if is_plain and int(checksum.strip(b"\0 "), 8) == sum(buf) - sum(checksum) + 256:
-                size = int(buf[124:136].strip(b"\0 "), 8)
-                entry = cls(buf[:100].partition(b"\0")[0].decode(encoding, errors))
-                entry.size, entry.type = size, tarfile.REGTYPE
-                return entry
-        except ValueError:
-            pass
-        return super().frombuf(buf, encoding, errors)
+        return cls.read_plain(buf) or super().frombuf(buf, encoding, errors)
 
 
 def _safe_path(entry: tarfile.TarInfo, limits: Limits) -> tuple[str, ...]:
@@ -122,9 +153,11 @@ def _is_text(name: str) -> bool:
     return "\0" not in name
 
 
-def _skip(content: BinaryIO) -> None:
-    while content.read(_BLOCK):
-        pass
+def _read_whole(stream: "_Readable", size: int) -> bytes:
+    chunk = stream.read(size)
+    if len(chunk) < size:
+        raise TarballDamaged("is cut short")
+    return chunk
 
 
 def _tell_damage(error: Exception) -> TarballDamaged:
@@ -135,10 +168,16 @@ def _tell_damage(error: Exception) -> TarballDamaged:
     return TarballDamaged("is damaged")
 
 
+class _Readable(Protocol):
+    """What gives as many bytes as it is asked for, and fewer only at its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 class _Content:
     """One member's bytes, read by whoever asked for the member: damage is told to him too."""
 
-    def __init__(self, stream: BinaryIO, size: int) -> None:
+    def __init__(self, stream: _Readable, size: int) -> None:
         self._stream = stream
         self._left = size
 
@@ -147,13 +186,16 @@ class _Content:
         if not wanted:
             return b""
         try:
-            chunk = self._stream.read(wanted)
+            chunk = _read_whole(self._stream, wanted)
         except _DAMAGE as error:
             raise _tell_damage(error) from None
-        if len(chunk) < wanted:
-            raise TarballDamaged("is cut short")
         self._left -= wanted
         return chunk
+
+    def skip(self) -> None:
+        """Read what nobody has read."""
+        while self._left:
+            self.read(_BLOCK)
 
 
 class _CountedStream:
@@ -177,21 +219,45 @@ class _BoundedStream:
         self._plain = gzip.GzipFile(fileobj=cast("BinaryIO", self._compressed), mode="rb")
         self._limits = limits
         self._count = 0
-        self._header_end: int | None = _HEADER_BYTES
+        self._header_end: int | None = None
+        self._block, self._at = b"", 0
 
     def begin_content(self) -> None:
         self._header_end = None
 
     def begin_header(self) -> None:
+        """What tarfile reads from here on is no content."""
         self._header_end = self._count + _HEADER_BYTES
 
-    def read(self, size: int = -1) -> bytes:
-        chunk = self._plain.read(min(size, _BLOCK) if size >= 0 else _BLOCK)
-        self._count += len(chunk)
+    def push_back(self, chunk: bytes) -> None:
+        """To be read once more."""
+        self._block, self._at = chunk + self._block[self._at :], 0
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, fewer only at the end."""
+        chunk = self._take(size)
+        if len(chunk) == size:
+            return chunk
+        chunks = [chunk]
+        missing = size - len(chunk)
+        while missing and (block := self._unpack()):
+            self._block, self._at = block, 0
+            chunks.append(self._take(missing))
+            missing -= len(chunks[-1])
+        return b"".join(chunks)
+
+    def _take(self, size: int) -> bytes:
+        chunk = self._block[self._at : self._at + size]
+        self._at += len(chunk)
+        return chunk
+
+    def _unpack(self) -> bytes:
+        block = self._plain.read(_BLOCK)
+        self._count += len(block)
         if self._count > self._limits.max_bytes:
             raise TarballError(f"unpacks to more than {self._limits.max_bytes} bytes")
         if self._count > max(_RATIO_FROM, self._compressed.count * self._limits.max_ratio):
             raise TarballError(f"unpacks to more than {self._limits.max_ratio} times its size")
         if self._header_end is not None and self._count > self._header_end:
             raise TarballError("has an entry with an oversized header")
-        return chunk
+        return block

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread, Timer
 from typing import Any
@@ -60,13 +60,10 @@ class Wake:
 
     def _import_mlflow(self) -> None:
         self.looked.wait(_HEAD_START)
-        # What MLflow makes of itself stays for the life of the process: looking for garbage in it is a sixth of a wake.
-        gc.disable()
         try:
             # Every request brings its own database: there is none at the place that MLflow is told.
             app = load_mlflow(make_environment(self.settings, self.scratch / "none.db"))
             follow_requests()
-            gc.freeze()
             self.flask_app.set_result(app)
         except Exception as error:
             _log.exception("MLflow cannot be imported")
@@ -119,20 +116,22 @@ class Wake:
             reason = f"{reading.read} of {reading.tarballs} tarballs are read." if reading else ""
             self.progress.set(Status(Stage.WAITING, reason))
             return
-        manifest, _ = found
+        manifest = found.manifest
         if manifest.runs == 0:
             self.progress.set(Status(Stage.WAITING, _no_runs(manifest)))
             return
         known = self.progress.status
         answers = known.answers if known.manifest == manifest else None
-        self.progress.set(Status(Stage.LOADING, manifest=manifest, answers=answers))
+        status = Status(Stage.LOADING, manifest=manifest, answers=answers, finished_at=found.finished_at)
+        self.progress.set(status)
         # Before the database, not beside it: they are small, asked for first, and the database waits for MLflow anyway.
         if answers is None:
-            answers = find_answers(store, manifest, mlflow_version()) or {}
-            self.progress.set(Status(Stage.LOADING, manifest=manifest, answers=answers))
+            status = replace(status, answers=find_answers(store, manifest, mlflow_version()) or {})
+            self.progress.set(status)
         self.looked.set()
         served = open_snapshot(store, manifest, self.scratch, self.flask_app, on_downloaded)
-        self.progress.set(Status(Stage.READY, manifest=manifest, answers=answers, served=served))
+        gc.freeze()  # what was made so far stays: nobody need look for garbage in it, least of all now
+        self.progress.set(replace(status, stage=Stage.READY, served=served))
 
 
 def _no_runs(manifest: Manifest) -> str:

@@ -12,6 +12,7 @@ import requests
 
 from bench.figures import Figure, megabytes, seconds, write_table
 from bench.ingest import measure_ingest
+from bench.rollout import LARGE, SMALL, measure_rollouts
 from bench.stock import find_experiments, prepare_stock, running_stock, unpack_database, until_answered
 from bench.stores import measure_stores
 from support.laptop import KNATIVE, Laptop, running_laptop, until
@@ -22,7 +23,9 @@ EVENTS, CLIENTS = 100, 8
 
 
 def main() -> None:
-    """Takes some ten minutes, most of it waiting for pages to fall asleep and for the alternative to start."""
+    """Takes some twenty minutes, most of it waiting for pages to fall asleep, for the alternative to start, and for a
+    rollout over 5,000 pages.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the table into README.md")
     parser.add_argument("--samples", type=int, default=5, help="wakes and starts to measure (%(default)s)")
@@ -35,6 +38,7 @@ def main() -> None:
         rows += [show(figure) for figure in measure_ingest(prepare_stock(), Path(folder), min(3, options.samples))]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         rows += [show(figure) for figure in measure_stores(Path(folder), min(3, options.samples))]
+    rows += [show(figure) for figure in measure_rollouts(SMALL, LARGE)]
     if options.write:
         write_table("bench", rows)
 

@@ -40,8 +40,11 @@ def main(folder: str) -> None:
     client.delete_experiment(gone)
     if VERSION >= (2, 4):
         log_datasets(client, best, make_run(client, experiment, "same data"))
-    if VERSION >= (3, 0):
-        log_models(client, experiment, best)
+    models = log_models(client, experiment, best) if VERSION >= (3, 0) else []
+    if hasattr(mlflow, "start_span"):
+        log_traces(experiment, best)
+    if VERSION >= (2, 1):
+        register_models(client, best, models)
 
 
 def make_run(client: Any, experiment: str, name: str, status: str = "FINISHED", parent: str = "") -> Any:
@@ -118,7 +121,7 @@ def log_datasets(client: Any, run: str, other: str) -> None:
     client.log_inputs(other, [DatasetInput(data, [context])])
 
 
-def log_models(client: Any, experiment: str, run: str) -> None:
+def log_models(client: Any, experiment: str, run: str) -> list[str]:
     from mlflow.entities import LoggedModelInput, LoggedModelOutput
 
     made = []
@@ -141,6 +144,62 @@ def log_models(client: Any, experiment: str, run: str) -> None:
     client.log_outputs(run, [LoggedModelOutput(net, 2), LoggedModelOutput(second, 0)])
     consumer = make_run(client, experiment, "uses a model")
     client.log_inputs(consumer, models=[LoggedModelInput(net)])
+    return made
+
+
+def log_traces(experiment: str, run: str) -> None:
+    mlflow.set_tracking_uri((Path.cwd() / "mlruns").as_uri())
+    mlflow.set_experiment(experiment_id=experiment)
+    with mlflow.start_run(run_id=run), mlflow.start_span("ask ☀", span_type="CHAIN") as span:
+        span.set_inputs({"question": "how deep? ü"})
+        with mlflow.start_span("think", span_type="LLM") as inner:
+            inner.set_inputs({"depth": 3})
+            usage = {"input_tokens": 5, "output_tokens": 7, "total_tokens": 12}
+            inner.set_attribute("mlflow.chat.tokenUsage", usage)
+        span.set_outputs({"answer": 3})
+    flush_traces()
+    trace = getattr(span, "trace_id", None) or span.request_id
+    MlflowClient().set_trace_tag(trace, "colour", "röd\nzwei Zeilen")
+    with contextlib.suppress(ValueError), mlflow.start_span("fails"):
+        raise ValueError("no answer")
+    flush_traces()
+    if VERSION >= (3, 5):
+        from mlflow.entities import AssessmentError, AssessmentSource
+
+        human = AssessmentSource("HUMAN", "physicist")
+        for name, value in (("good", True), ("score", 0.75), ("verdict", "yes"), ("why", {"a": [1, "ü"]})):
+            mlflow.log_feedback(trace_id=trace, name=name, value=value, source=human, rationale="it is ü")
+        mlflow.log_feedback(trace_id=trace, name="broken", error=AssessmentError("E1", "it broke"), metadata={"n": "1"})
+        mlflow.log_expectation(trace_id=trace, name="answer", value=3)
+        mlflow.log_expectation(trace_id=trace, name="list", value=["a", 1])
+        with mlflow.start_span("of a session"):
+            mlflow.update_current_trace(
+                tags={"kind": "x"}, metadata={"mlflow.trace.session": "s-1", "mlflow.trace.user": "u"}
+            )
+        flush_traces()
+
+
+def flush_traces() -> None:
+    with contextlib.suppress(Exception):  # where they are not logged in the background, some releases say so
+        mlflow.flush_trace_async_logging()
+
+
+def register_models(client: Any, run: str, models: list[str]) -> None:
+    client.create_registered_model("net größe", {"team": "hpo", "nested/tag": "ü"}, "what it is for ☀")
+    source = client.get_run(run).info.artifact_uri + "/plots"
+    client.create_model_version("net größe", source, run, {"stage": "try"}, description="first")
+    client.create_model_version("net größe", "s3://bucket/elsewhere", description="foreign")
+    if models:
+        client.create_model_version("net größe", "models:/" + models[0], run, model_id=models[0])
+    last = client.create_model_version("net größe", source)
+    client.create_registered_model("empty one")
+    client.delete_model_version("net größe", last.version)
+    client.transition_model_version_stage("net größe", "1", "Production")
+    if VERSION >= (2, 3):
+        client.set_registered_model_alias("net größe", "champion", "1")
+    if VERSION >= (3, 0):
+        client.register_prompt("greeting", "Hello {{ name }}", "a prompt", {"kind": "test"})
+        client.register_prompt("greeting", "Hi {{ name }}")
 
 
 main(sys.argv[1])

@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Page
 
 from bigpanda_laptop.deploy import METRICS, SNAPSHOTS
 from bigpanda_mlflow.events import EventType
-from mlflow_on_demand.live_look import PATIENCE_SECONDS
+from mlflow_on_demand.live_look import EVERY_SECONDS, PATIENCE_SECONDS
+from mlflow_on_demand.pages import STATUS_PATH
 from support import hpo_files
 from support.laptop import NAMESPACE, Laptop, expires_at, printed_url, running_laptop, until
 from support.need import lacking
@@ -113,6 +114,17 @@ def test_a_new_tarball_appears_on_the_open_page_though_nobody_says_so(laptop: La
     hpo_files.write_task(state, {tarball_name: hpo_files.tarball(hpo_files.Point(hpo_files.run_id(1), "late-comer"))})
     (state / tarball_name).rename(state / "s3" / METRICS / str(hpo_files.TASK) / tarball_name)
     tab.get_by_text(f"{len(run_names('digits_0_4')) + 1} matching runs").wait_for(timeout=LIVE_MS)
+
+
+def test_once_all_its_points_are_there_an_open_tab_asks_nothing(laptop: Laptop, tab: Page) -> None:
+    laptop.publish(max_points=48)
+    until(lambda: laptop.get(TASK, STATUS_PATH).json()["finished"], 60, "the page knows that the task is finished")
+    tab.reload()
+    tab.get_by_text("matching runs").wait_for()
+    until(lambda: laptop.is_asleep(TASK), ASLEEP_SECONDS, "no process of the page is left")
+    tab.clock.fast_forward((EVERY_SECONDS + 1) * 1000)
+    tab.wait_for_timeout(1000)
+    assert laptop.is_asleep(TASK)
 
 
 def test_asking_again_extends_it_without_a_new_revision(laptop: Laptop) -> None:

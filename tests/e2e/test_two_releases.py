@@ -62,7 +62,7 @@ def fragments(snapshots: dict[str, Path]) -> list[str]:
     with closing(sqlite3.connect(snapshots[mlflow_version()])) as database:
         runs = dict(database.execute("SELECT name, run_uuid FROM runs WHERE lifecycle_stage = 'active'").fetchall())
         [model, *_] = [str(one) for (one,) in database.execute("SELECT model_id FROM logged_models ORDER BY 1")]
-    ids = {"experiment_id": str(TASK), "run_id": runs[RUN], "model_id": model, "trace_id": ""}
+    ids = {"experiment_id": str(TASK), "run_id": runs[RUN], "model_id": model, "trace_id": "", "job_trace_id": ""}
     pages = make_pages(ids, [runs["child"], runs["killed"]])
     return [pages[name][0] for name in PAGES]
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from embedded.kit import Cluster, eventually, make_service, services
+from embedded.kit import Cluster, eventually, make_service, ready, services
 
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 MODIFIED = (
@@ -234,7 +234,7 @@ def test_status_is_only_written_through_its_subresource(cluster: Cluster) -> Non
 
 def test_tables_have_knatives_columns(cluster: Cluster) -> None:
     cluster.create(services(), make_service("tabled", annotations={"autoscaling.knative.dev/initial-scale": "0"}))
-    eventually(lambda: cluster.get(f"{services()}/tabled").get("status", {}).get("latestReadyRevisionName"))
+    eventually(lambda: ready(cluster.get(f"{services()}/tabled")))
     headers = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
     table = cluster.api.get(f"{services()}/tabled", headers=headers).json()
     assert [column["name"] for column in table["columnDefinitions"]] == [

@@ -11,6 +11,7 @@ from typing import Any
 
 from embedded.kit import Cluster, alive, eventing, eventually, make_service, ready, services, write_images
 
+CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 ASLEEP = {"autoscaling.knative.dev/initial-scale": "0"}
 EVENT = {"ce-specversion": "1.0", "ce-source": "/test", "ce-type": "t", "content-type": "application/json"}
 MakeCluster = Callable[[], Cluster]
@@ -22,6 +23,10 @@ def test_a_restart_keeps_objects_urls_and_stones(make_cluster: MakeCluster) -> N
     first.create(services(), make_service("ended", annotations=ASLEEP))
     first.api.delete(f"{services()}/ended")
     eventually(lambda: first.fetch("ended").json()["reason"] == "Ended")
+    for name in ("a", "b"):
+        first.create(CONFIG_MAPS, {"metadata": {"name": name}})
+    token = first.get(f"{CONFIG_MAPS}?limit=1")["metadata"]["continue"]
+    first.create(CONFIG_MAPS, {"metadata": {"name": "c"}})
     version = first.get(services())["metadata"]["resourceVersion"]
     first.stop()
     assert first.process.returncode == 0
@@ -35,10 +40,11 @@ def test_a_restart_keeps_objects_urls_and_stones(make_cluster: MakeCluster) -> N
     assert after["status"]["url"] == before["status"]["url"]
     assert second.fetch("lasting").status_code == 200
     assert second.fetch("ended").json()["reason"] == "Ended"
-    made = second.create("/api/v1/namespaces/default/configmaps", {"metadata": {"name": "newer"}})
+    made = second.create(CONFIG_MAPS, {"metadata": {"name": "newer"}})
     assert int(made["metadata"]["resourceVersion"]) > int(version)
-    old = second.api.get(services(), params={"watch": "true", "resourceVersion": "1"})
-    assert (old.status_code, old.json()["reason"]) == (410, "Expired")
+    watched = second.api.get(services(), params={"watch": "true", "resourceVersion": "1"})
+    listed = second.api.get(CONFIG_MAPS, params={"limit": "1", "continue": token})
+    assert [(old.status_code, old.json()["reason"]) for old in (watched, listed)] == [(410, "Expired")] * 2
 
 
 def test_a_gentle_end_leaves_no_process(make_cluster: MakeCluster) -> None:

@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from kubernetes import client
 from bigpanda_mlflow.answers import answer
 from bigpanda_mlflow.cluster import Cluster
 from bigpanda_mlflow.errors import ClusterConflict, FunctionError, Permanent, Transient
+from support.answering import answering
 
 SENTENCE = (
     'services.serving.knative.dev is forbidden: User "system:serviceaccount:bigpanda:visualize" cannot create resource'
@@ -50,12 +50,8 @@ class Refuse(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
-    with ApiServer() as found:
-        thread = threading.Thread(target=found.serve_forever, daemon=True)
-        thread.start()
+    with answering(ApiServer()) as found:
         yield found
-        found.shutdown()
-        thread.join()
 
 
 @pytest.fixture

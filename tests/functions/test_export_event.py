@@ -13,6 +13,7 @@ from bigpanda_mlflow.errors import Permanent, Transient
 from bigpanda_mlflow.events import EventType, SnapshotPublished
 from bigpanda_mlflow.settings import Settings
 from mlflow_on_demand import snapshot
+from mlflow_on_demand.awaited import Awaited
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.reach import PRIVATE_HOSTS
 from support.builders import ENVIRONMENT, visualize_event
@@ -39,9 +40,13 @@ def deployed(context: Context, server: ExportServer, tmp_path: Path) -> Context:
 
 
 def run(
-    jeditaskid: int, artifacts: tuple[str, ...], objective: snapshot.Objective | None, snapshot_store: str
+    jeditaskid: int,
+    artifacts: tuple[str, ...],
+    objective: snapshot.Objective | None,
+    awaited: Awaited | None,
+    snapshot_store: str,
 ) -> snapshot.Manifest:
-    return ingest_task(IngestRequest(jeditaskid, artifacts, snapshot_store, objective)).manifest
+    return ingest_task(IngestRequest(jeditaskid, artifacts, snapshot_store, objective, awaited=awaited)).manifest
 
 
 def test_its_runs_are_published(deployed: Context, server: ExportServer) -> None:

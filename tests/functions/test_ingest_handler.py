@@ -10,6 +10,7 @@ from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import Permanent, Transient
 from bigpanda_mlflow.events import Event, EventKey, EventType, Results
 from mlflow_on_demand import snapshot
+from mlflow_on_demand.awaited import Awaited
 from mlflow_on_demand.errors import AccessDenied, StoreUnavailable
 from support.builders import visualize_event
 from support.scenes import MANIFEST, ask, release
@@ -23,7 +24,8 @@ def results_event(context: Context, task: int, artifacts: list[str] | None = Non
 
 
 def test_ingest_of_results_uses_what_the_service_remembers(context: Context) -> None:
-    ask(context, 50, objective={"metric": "loss", "direction": "maximize"})
+    ask(context, 50, objective={"metric": "loss", "direction": "maximize"}, max_points=48)
+    awaited = Awaited(48, int(context.now().timestamp()), 3 * 24 * 3600)
     asked: list[Any] = []
 
     def run(*arguments: Any, **_: Any) -> snapshot.Manifest:
@@ -31,7 +33,8 @@ def test_ingest_of_results_uses_what_the_service_remembers(context: Context) -> 
         return MANIFEST
 
     outcome = handlers.ingest(results_event(context, 50), context, run)
-    assert asked == [(50, ("s3://panda/hpo/30456789/",), snapshot.Objective("loss", "maximize"), "s3://snapshots/hpo")]
+    wanted = snapshot.Objective("loss", "maximize")
+    assert asked == [(50, ("s3://panda/hpo/30456789/",), wanted, awaited, "s3://snapshots/hpo")]
     assert outcome is not None
     assert outcome.id == "50:d1"
     assert outcome.data.model_dump() == {

@@ -1,13 +1,13 @@
 """Calls of a Revision that only a tag leads to: the right host, and what each answer means."""
 
 import http.server
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from bigpanda_mlflow.errors import FunctionError, Permanent, Transient
 from bigpanda_mlflow.inside import Door, door_of, have_ingested
+from support.answering import answering
 from support.builders import NOW, SETTINGS
 
 
@@ -41,12 +41,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def ingest() -> Iterator[Ingest]:
-    with Ingest() as found:
-        thread = threading.Thread(target=found.serve_forever, daemon=True)
-        thread.start()
+    with answering(Ingest()) as found:
         yield found
-        found.shutdown()
-        thread.join()
 
 
 def call(ingest: Ingest) -> None:

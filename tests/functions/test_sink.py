@@ -2,7 +2,6 @@
 
 import http.server
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,6 @@ from support.sink import Sink
 OUTCOME = Outcome(EventType.EXPIRED, "e1:expired", NOW, ServiceExpired(jeditaskid=TASK, reason="expired"))
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJmcm9udCJ9.c2lnbmVk-_"
 OTHER = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJmcm9udCJ9.cmVuZXdlZA"
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    found = Sink()
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 
 from bigpanda_mlflow import labels
-from bigpanda_mlflow.events import EventType, Results
+from bigpanda_mlflow.events import Event, EventKey, EventType, Results
 from bigpanda_mlflow.resources import make_service
-from bigpanda_mlflow.sweeping import is_finished, is_worth_a_look, look_at_each, make_results
+from bigpanda_mlflow.sweeping import is_finished, is_worth_a_look, look_at_each, make_results, plan_awaited
 from bigpanda_mlflow.taskservice import TaskService, read_service
 from bigpanda_mlflow.wire import read_event, write_outcome
+from mlflow_on_demand.awaited import Awaited
 from mlflow_on_demand.snapshot import Manifest, Source
 from support.builders import NOW, SETTINGS, hours, stored, visualize_event
 from support.scenes import MANIFEST
@@ -50,6 +51,23 @@ def test_when_a_task_is_finished(
 ) -> None:
     when = 0 if published < 0 else int((NOW + hours(published)).timestamp())
     assert is_finished(service(max_points), manifest, when, PATIENCE, NOW + hours(later)) is finished
+
+
+def test_what_is_awaited_is_what_the_newest_request_said() -> None:
+    def by(points: int | None, later: int) -> Awaited:
+        return Awaited(points, int((NOW + hours(later)).timestamp()), 3 * 24 * 3600)
+
+    standing, results = service(4), Event(EventKey(NOW + hours(2), "n"), EventType.RESULTS, Results(jeditaskid=7))
+    asked = (
+        (visualize_event(max_points=5), None, by(5, 0)),
+        (visualize_event(NOW + hours(1), max_points=5), standing, by(5, 1)),
+        (visualize_event(NOW + hours(1)), standing, by(None, 1)),
+        (visualize_event(NOW - hours(1), max_points=5), standing, by(4, 0)),
+        (results, standing, by(4, 0)),
+        (results, None, None),
+    )
+    for event, found, awaited in asked:
+        assert plan_awaited(event, found, PATIENCE) == awaited
 
 
 def test_which_tasks_are_worth_a_look() -> None:

@@ -3,7 +3,6 @@
 import http.server
 import io
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.mlflow_facts import mlflow_version
 from mlflow_on_demand.record_answers import record_answers
 from mlflow_on_demand.snapshot import Manifest, Objective, open_snapshot_store
+from support.answering import answering
 from support.hpo_files import NOON, TASK, Point, name, run_id, tarball, write_task
 from support.spoiled import spoil
 from support.task_server import TaskServer, serving
@@ -216,12 +216,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @contextmanager
 def waking() -> Iterator[str]:
     Handler.asked = 0
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with answering(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def test_who_wakes_is_asked_again_and_nobody_is_listened_to_for_ever() -> None:

@@ -1,4 +1,4 @@
-"""What several modules of tests compare: made once, for it takes most of a minute."""
+"""What several modules of tests use. What two servers of one task show is made once, for it takes most of a minute."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import pytest
 from support.both_servers import PUBLIC_HOST, Both, serving_both
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +25,10 @@ def task_browser() -> Iterator["Browser"]:
 
     with open_chromium(f"--host-resolver-rules=MAP {PUBLIC_HOST} 127.0.0.1") as browser:
         yield browser
+
+
+@pytest.fixture
+def page(chromium: "Browser") -> Iterator["Page"]:
+    context = chromium.new_context(viewport={"width": 1400, "height": 900})
+    yield context.new_page()
+    context.close()

@@ -107,6 +107,8 @@ def test_an_artifact_never_opens_as_a_page(page: "Page", both: Both, path: str) 
         "/get-artifact?run_uuid=<run_id>&path=plots/deep/er/curve.svg",
         "/model-versions/get-artifact?name=net&version=2&path=hostile.html",
         "/ajax-api/2.0/mlflow/logged-models/<model_id>/artifacts/files?artifact_file_path=MLmodel",
+        "/ajax-api/2.0/mlflow/get-trace-artifact?request_id=<job_trace_id>",
+        "/ajax-api/3.0/mlflow/get-trace-artifact?request_id=<job_trace_id>&path=<attachment>",
     ],
 )
 def test_every_way_to_an_artifact_disarms_it(both: Both, path: str) -> None:

@@ -18,7 +18,7 @@ from support.packed_ui import make_packed_environment
 from support.task_server import TaskServer, serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Response
+    from playwright.sync_api import Page, Response
 
 pytestmark = pytest.mark.browser
 
@@ -50,13 +50,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskServer]:
     with serving((folder / "store").as_uri(), str(tmp_path_factory.mktemp("scratch"))) as server:
         server.wait_for("ready")
         yield server
-
-
-@pytest.fixture
-def page(chromium: "Browser") -> Iterator["Page"]:
-    context = chromium.new_context(viewport={"width": 1400, "height": 900})
-    yield context.new_page()
-    context.close()
 
 
 def run_names(page: "Page") -> list[str]:

@@ -5,11 +5,9 @@ import functools
 import io
 import itertools
 import os
-import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +16,6 @@ import pytest
 
 from bigpanda_laptop.s3 import S3Server
 from mlflow_on_demand.collecting import UNKNOWN, WAITING, Collector, Report
-from mlflow_on_demand.errors import OnDemandError
 from mlflow_on_demand.ingest import IngestRequest, IngestResult, ingest_task
 from mlflow_on_demand.retention import Reason, Rules
 from mlflow_on_demand.snapshot import (
@@ -31,11 +28,11 @@ from mlflow_on_demand.snapshot import (
 )
 from mlflow_on_demand.store_file import FileStore
 from mlflow_on_demand.stores import open_store
+from support.beside import Beside
 from support.hpo_files import TASK, Point, name, run_id, tarball, write_task
 
 RULES = Rules(lifetime=timedelta(days=180))
 DAY = timedelta(days=1)
-PATIENCE = 180.0
 
 
 @functools.cache
@@ -252,36 +249,6 @@ def test_a_manifest_of_which_something_is_gone_is_made_anew(here: Place) -> None
         assert here.ingest_anew(1).changed
         assert whole(here, manifest)
     assert not here.ingest_anew(1).changed
-
-
-class Beside:
-    """Works that go on at once until there is an end; what fails within the grace is a failure."""
-
-    def __init__(self, seconds: float, *works: Callable[[], None]) -> None:
-        self.failures: list[str] = []
-        self._seconds = seconds
-        self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._repeat, args=(work,)) for work in works]
-
-    def go_on(self, until: Callable[[], bool]) -> None:
-        for thread in self._threads:
-            thread.start()
-        end = time.monotonic() + PATIENCE
-        while not until() and not self.failures and time.monotonic() < end:
-            time.sleep(0.1)
-        self._done.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _repeat(self, work: Callable[[], None]) -> None:
-        while not self._done.is_set():
-            begun = time.monotonic()
-            try:
-                work()
-            except Exception as error:
-                is_late = time.monotonic() - begun >= self._seconds
-                if not (is_late and isinstance(error, OnDemandError)):
-                    self.failures.append(f"{work}: {error!r}")
 
 
 def test_readers_and_ingests_go_on_while_it_collects(here: Place, tmp_path: Path) -> None:

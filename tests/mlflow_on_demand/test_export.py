@@ -8,7 +8,7 @@ import os
 import random
 import tarfile
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExportServer]:
         yield found
 
 
-def read_all(tarballs: tuple[Tarball, ...]) -> int:
+def read_all(tarballs: Sequence[Tarball]) -> int:
     return sum(len(stream.read(100)) > 0 for _, stream in read_each(tarballs, iter(())))
 
 

@@ -1,18 +1,13 @@
-import io
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlflow_on_demand.filestore import (
-    MetricPoint,
     Part,
     Place,
     RunMeta,
     place_of,
     read_experiment_times,
-    read_metric,
     read_run_meta,
     read_text,
 )
@@ -47,8 +42,24 @@ RUN = "a" * 32
         ("mlruns/0/models/m-1/artifacts/MLmodel", Place(Part.MODEL_ARTIFACT, "0", "m-1", "MLmodel")),
         ("mlruns/.trash/5/models/m-1/meta.yaml", Place(Part.MODEL_META, "5", "m-1", is_deleted=True)),
         ("mlruns/0/models/m-1", None),
-        ("mlruns/0/traces/tr-1/tags/x", None),
-        ("mlruns/models/net/meta.yaml", None),
+        ("mlruns/0/traces/tr-1/trace_info.yaml", Place(Part.TRACE_INFO, "0", "tr-1", "")),
+        ("mlruns/0/traces/tr-1/meta.yaml", None),
+        ("mlruns/0/traces/tr-1/tags/a/b", Place(Part.TRACE_TAG, "0", "tr-1", "a/b")),
+        ("mlruns/0/traces/tr-1/tags", None),
+        ("mlruns/0/traces/tr-1/request_metadata/x", Place(Part.TRACE_METADATA, "0", "tr-1", "x")),
+        ("mlruns/0/traces/tr-1/assessments/a-1.yaml", Place(Part.TRACE_ASSESSMENT, "0", "tr-1", "a-1")),
+        ("mlruns/0/traces/tr-1/assessments/a-1.txt", None),
+        ("mlruns/0/traces/tr-1/artifacts/traces.json", Place(Part.TRACE_ARTIFACT, "0", "tr-1", "traces.json")),
+        ("mlruns/.trash/5/traces/tr-1/tags/x", Place(Part.TRACE_TAG, "5", "tr-1", "x", is_deleted=True)),
+        ("mlruns/models/net/meta.yaml", Place(Part.REGISTERED_META, "", "net")),
+        ("models/net/meta.yaml", Place(Part.REGISTERED_META, "", "net")),
+        ("mlruns/models/net/tags/a/b", Place(Part.REGISTERED_TAG, "", "net", "a/b")),
+        ("mlruns/models/net/aliases/best", Place(Part.REGISTERED_ALIAS, "", "net", "best")),
+        ("mlruns/models/net/version-2/meta.yaml", Place(Part.VERSION_META, "", "net/version-2")),
+        ("mlruns/models/net/version-2/tags/t", Place(Part.VERSION_TAG, "", "net/version-2", "t")),
+        ("mlruns/models/net/version-2", None),
+        ("mlruns/models/net", None),
+        ("mlruns/.trash/models/net/meta.yaml", None),
         (f"elsewhere/0/{RUN}/meta.yaml", None),
         ("mlruns/.trash/.trash/5/x/meta.yaml", None),
         ("stdout.txt", None),
@@ -57,46 +68,6 @@ RUN = "a" * 32
 )
 def test_every_file_has_its_place(path: str, place: Place | None) -> None:
     assert place_of(tuple(path.split("/"))) == place
-
-
-def points(text: str) -> list[MetricPoint | None]:
-    return list(read_metric(io.BytesIO(text.encode())))
-
-
-def test_metric_lines() -> None:
-    assert points("1 0.5 3\n2 nan 4\n3 inf 5\n4 -inf 6\n5 1e3\n6 7 8 extra\r\n") == [
-        MetricPoint(1, 0.5, 3, is_nan=False),
-        MetricPoint(2, 0.0, 4, is_nan=True),
-        MetricPoint(3, 1.7976931348623157e308, 5, is_nan=False),
-        MetricPoint(4, -1.7976931348623157e308, 6, is_nan=False),
-        MetricPoint(5, 1000.0, 0, is_nan=False),
-        MetricPoint(6, 7.0, 8, is_nan=False),
-    ]
-
-
-def test_a_damaged_line_costs_itself_only() -> None:
-    assert points("1 0.5 0\n\n2\nx y z\n3 0.5 1.5\n99999999999999999999 1 1\n4 0.25 2\n5 0.1") == [
-        MetricPoint(1, 0.5, 0, is_nan=False),
-        *[None] * 5,
-        MetricPoint(4, 0.25, 2, is_nan=False),
-        None,
-    ]
-
-
-def test_a_line_without_end_costs_no_memory() -> None:
-    assert set(points("1" * 1_000_000)) == {None}
-
-
-@given(st.lists(st.tuples(st.integers(0, 2**62), st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 99))))
-def test_what_mlflow_writes_is_read(lines: list[tuple[int, float, int]]) -> None:
-    text = "".join(f"{timestamp} {value} {step}\n" for timestamp, value, step in lines)
-    assert points(text) == [MetricPoint(timestamp, value, step, is_nan=False) for timestamp, value, step in lines]
-
-
-@given(st.binary(max_size=300))
-def test_any_bytes_are_points_or_damage(content: bytes) -> None:
-    for point in read_metric(io.BytesIO(content)):
-        assert point is None or math.isfinite(point.value)
 
 
 def test_a_run_as_mlflow_writes_it() -> None:

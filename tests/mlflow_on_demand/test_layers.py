@@ -19,6 +19,7 @@ from mlflow_on_demand.layers import MAX_LAYERS
 from mlflow_on_demand.record_answers import record_answers
 from mlflow_on_demand.snapshot import Manifest, Objective, download_database, open_snapshot_store
 from support.hpo_files import NOON, TASK, Point, name, pack, run_id, tarball, write_task
+from support.traced_files import registered, trace, version_of
 
 LOSS = Objective("loss", "minimize")
 
@@ -38,7 +39,9 @@ def point(number: int, **changes: object) -> Point:
 
 
 def packed(number: int, **changes: object) -> bytes:
-    return pack(experiment(number) | point(number, **changes).files())
+    """A job that traced, and registered a model of its own."""
+    model = registered(f"net {number}", {1: version_of(number)}, aliases__best="1")
+    return pack(experiment(number) | point(number, **changes).files() | trace(f"tr-{number}", number, good=1) | model)
 
 
 TARBALLS = {name(n, "calo" if n % 2 else "muon"): packed(n) for n in range(1, 41)} | {

@@ -1,5 +1,6 @@
 """A page that is looked at shows new runs by itself, in a real Chromium; a forgotten one asks for nothing any more."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mlflow_on_demand.awaited import Awaited
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.landing import SEARCH_RUNS
 from mlflow_on_demand.live_look import EVERY_SECONDS, PATIENCE_SECONDS, make_live_look
@@ -16,18 +18,24 @@ from support.hpo_files import TASK, Point, name, run_id, tarball, write_task
 from support.task_server import TaskServer, serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
 PAINTED_MS = 60_000
 
 
-def publish(folder: Path, runs: int) -> Manifest:
+def publish(folder: Path, runs: int, awaited: Awaited | None = None) -> Manifest:
     tarballs = {name(number): tarball(Point(run_id(number), f"run-{number}")) for number in range(1, runs + 1)}
     artifacts = write_task(folder / "tarballs", tarballs)
-    request = IngestRequest(TASK, (artifacts,), (folder / "store").as_uri(), Objective("loss", "minimize"))
+    store, objective = (folder / "store").as_uri(), Objective("loss", "minimize")
+    request = IngestRequest(TASK, (artifacts,), store, objective, awaited=awaited)
     return ingest_task(request).manifest
+
+
+def awaited_points(points: int) -> Awaited:
+    """By the last of them, the task is finished; not before, whatever the time."""
+    return Awaited(points, int(time.time()), 3600)
 
 
 @pytest.fixture
@@ -37,13 +45,6 @@ def server(tmp_path: Path) -> Iterator[TaskServer]:
     with serving((tmp_path / "store").as_uri(), str(tmp_path / "scratch")) as server:
         server.wait_for("ready")
         yield server
-
-
-@pytest.fixture
-def page(chromium: "Browser") -> Iterator["Page"]:
-    context = chromium.new_context(viewport={"width": 1400, "height": 900})
-    yield context.new_page()
-    context.close()
 
 
 class Tab:
@@ -107,6 +108,32 @@ def test_a_tab_out_of_sight_asks_nothing(server: TaskServer, page: "Page") -> No
     assert tab.turn(EVERY_SECONDS + 1) == []
     page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
     assert set(tab.turn(EVERY_SECONDS + 1)) == {STATUS_PATH}
+
+
+def test_the_last_runs_appear_and_then_it_asks_no_more(server: TaskServer, page: "Page", tmp_path: Path) -> None:
+    tab = Tab(page, server.url)
+    assert set(tab.turn(EVERY_SECONDS + 1)) == {STATUS_PATH}
+    manifest = publish(tmp_path, 4, awaited_points(4))
+    server.until(lambda: server.ask("GET", STATUS_PATH).json()["snapshot"] == manifest.digest)
+    asked = tab.turn(EVERY_SECONDS + 1)
+    tab.shows(4)
+    assert [*asked, *tab.asked()].count(STATUS_PATH) == 1
+    page.mouse.move(300, 300)
+    assert [tab.turn(60) for _ in range(3)] == [[]] * 3
+
+
+def test_the_page_of_a_finished_task_asks_nothing_but_shows_what_came_since(
+    server: TaskServer, page: "Page", tmp_path: Path
+) -> None:
+    publish(tmp_path, 3, awaited_points(3))
+    server.until(lambda: server.ask("GET", STATUS_PATH).json()["finished"])
+    tab = Tab(page, server.url)
+    page.mouse.move(300, 300)
+    assert [tab.turn(60) for _ in range(3)] == [[]] * 3
+    manifest = publish(tmp_path, 4, awaited_points(3))
+    server.until(lambda: server.ask("GET", STATUS_PATH).json()["snapshot"] == manifest.digest)
+    page.reload()
+    tab.shows(4)
 
 
 def test_whatever_the_content_it_is_a_script() -> None:

@@ -3,7 +3,6 @@
 import datetime as dt
 import http.server
 import io
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -30,6 +29,7 @@ from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.snapshot import MANIFEST, download_database, open_snapshot_store, parse_manifest
 from mlflow_on_demand.store_http import HttpStore
 from mlflow_on_demand.stores import open_store
+from support.answering import answering
 from support.faulty_http import Fault, faulty_http
 from support.hpo_files import TASK, Point, name, run_id, tarball, write_task
 from support.http_servers import Apache
@@ -178,14 +178,10 @@ class WithoutSizes(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def simple(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "x").write_bytes(b"0123456789" * 100)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(WithoutSizes, directory=str(tmp_path))) as server:
-        server.daemon_threads = True
-        server.block_on_close = False
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(WithoutSizes, directory=str(tmp_path)))
+    server.block_on_close = False
+    with answering(server):
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def test_a_server_without_ranges(simple: str) -> None:

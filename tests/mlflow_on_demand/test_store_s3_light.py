@@ -4,7 +4,6 @@ import datetime
 import http.server
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +15,7 @@ from bigpanda_laptop.s3 import S3Server
 from mlflow_on_demand.errors import AccessDenied, StoreUnavailable
 from mlflow_on_demand.s3_signed import Access, sign
 from mlflow_on_demand.store_s3_light import LightS3Store, open_s3
+from support.answering import answering
 
 ENV = {
     "AWS_ENDPOINT_URL_S3": "https://s3.example.org:8443",
@@ -113,12 +113,8 @@ class BreaksOff(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def breaking() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), BreaksOff) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with answering(http.server.ThreadingHTTPServer(("127.0.0.1", 0), BreaksOff)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def test_a_stream_that_always_ends_too_early_is_an_error(breaking: str, monkeypatch: pytest.MonkeyPatch) -> None:

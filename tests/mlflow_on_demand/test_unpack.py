@@ -46,6 +46,26 @@ def test_every_format_of_tar_is_read_as_tarfile_reads_it(form: int) -> None:
     assert unpack(target.getvalue()) == dict.fromkeys(("plain", "a/" * 60 + "long", "grün"), b"x" * 1000)
 
 
+def test_what_is_behind_an_unusual_entry_is_read_too() -> None:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        for path in ("first", "grün/" * 40, "last"):
+            info = tarfile.TarInfo(path)
+            info.size = 700
+            archive.addfile(info, io.BytesIO(b"x" * 700))
+    assert unpack(target.getvalue()) == dict.fromkeys(("first", ("grün/" * 40).rstrip("/"), "last"), b"x" * 700)
+
+
+@pytest.mark.parametrize(("end", "reason"), [(b"x" * 512, "is damaged"), (b"x", "is damaged"), (b"", None)])
+def test_what_is_no_header_is_damage_and_the_end_needs_no_mark(end: bytes, reason: str | None) -> None:
+    content = gzip.compress(gzip.decompress(pack({"a": b"1"}))[:1024] + end)
+    if reason is None:
+        assert unpack(content) == {"a": b"1"}
+        return
+    with pytest.raises(TarballError, match=reason):
+        unpack(content)
+
+
 def test_content_that_nobody_reads_is_skipped() -> None:
     content = pack({"a": b"1" * 200_000, "b": b"2"})
     assert [(member.path, member.size) for member in read_members(io.BytesIO(content), Limits())] == [

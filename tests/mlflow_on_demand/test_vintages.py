@@ -41,6 +41,21 @@ COMPARED = {
     "logged_model_tags": "SELECT model_id, tag_key, tag_value FROM logged_model_tags",
     "logged_model_metrics": "SELECT model_id, metric_name, metric_timestamp_ms, metric_step, metric_value, run_id,"
     " dataset_uuid, dataset_name, dataset_digest FROM logged_model_metrics",
+    "trace_info": "SELECT request_id, timestamp_ms, execution_time_ms, status, client_request_id, request_preview,"
+    " response_preview, db_payload_generation, trace_name, session_id, input_tokens, output_tokens, total_tokens,"
+    " cache_read_input_tokens, cache_creation_input_tokens, cache_creation_input_tokens_above_1hr, input_cost,"
+    " output_cost, total_cost FROM trace_info",
+    "trace_tags": "SELECT request_id, key, iif(key = 'mlflow.artifactLocation', '', value) FROM trace_tags"
+    " WHERE key NOT LIKE 'panda.%'",
+    "assessments": "SELECT assessment_id, trace_id, name, assessment_type, value, error, created_timestamp,"
+    " last_updated_timestamp, source_type, source_id, run_id, span_id, rationale, overrides, valid,"
+    " assessment_metadata, trace_timestamp_ms, aggregate_value, is_numeric_value FROM assessments",
+    "registered_model_tags": "SELECT name, key, iif(key = '_mlflow_experiment_ids', '', value)"
+    " FROM registered_model_tags",
+    "model_versions": "SELECT name, version, creation_time, last_updated_time, description, user_id, current_stage,"
+    " iif(source LIKE 'file:%' OR source LIKE 'panda-snapshot:%', '', source), run_id, status, status_message,"
+    " run_link, workspace FROM model_versions",
+    "model_version_tags": "SELECT name, version, key, value FROM model_version_tags WHERE key NOT LIKE 'panda.%'",
 }
 # One experiment a segment, whatever the job called its own, and MLflow's Default, deleted.
 NOT_COMPARED = {"experiments"}
@@ -48,8 +63,11 @@ NOT_COMPARED = {"experiments"}
 ALWAYS = {"runs", "tags", "params", "metrics", "latest_metrics"}
 SINCE = {
     (1, 30): {"experiment_tags"},
-    (2, 4): {"datasets", "inputs", "input_tags"},
+    (2, 1): {"registered_models", "registered_model_tags", "model_versions", "model_version_tags"},
+    (2, 4): {"datasets", "inputs", "input_tags", "registered_model_aliases"},
+    (2, 14): {"trace_info", "trace_tags", "trace_request_metadata"},
     (3, 0): {"logged_models", "logged_model_params", "logged_model_tags", "logged_model_metrics"},
+    (3, 5): {"assessments"},
 }
 
 MIGRATE = """
@@ -152,9 +170,27 @@ def test_every_artifact_is_in_the_bundle_where_its_run_or_model_says(
     found = set(Bundle(store, result.manifest.bundle.name, result.manifest.bundle.size).sizes())
     files = (migrated / version / "mlruns").rglob("artifacts/**/*")
     assert len(found) == sum(path.is_file() for path in files) > 0
-    addresses = ours.execute("SELECT artifact_uri FROM runs UNION SELECT artifact_location FROM logged_models")
+    addresses = ours.execute(
+        "SELECT artifact_uri FROM runs UNION SELECT artifact_location FROM logged_models"
+        " UNION SELECT value FROM trace_tags WHERE key = 'mlflow.artifactLocation'"
+    )
     folders = [address.removeprefix(f"panda-snapshot:/{TASK}/") for (address,) in addresses]
     assert {path for path in found if not any(path.startswith(f"{folder}/") for folder in folders)} == set()
+
+
+def test_versions_of_registered_models_lie_where_the_snapshot_has_them(version: str, ours: sqlite3.Connection) -> None:
+    found = ours.execute(
+        "SELECT version, source, storage_location, run_id FROM model_versions WHERE name = 'net größe' ORDER BY 1"
+    ).fetchall()
+    if "model_versions" not in written_by(version):
+        assert found == []
+        return
+    plots = f"panda-snapshot:/{TASK}/{found[0][3]}/artifacts/plots"
+    elsewhere = ("s3://bucket/elsewhere", f"panda-snapshot:/{TASK}/elsewhere")
+    assert [one[1:3] for one in (found[0], found[1], found[-1])] == [(plots, plots), elsewhere, (plots, plots)]
+    for _, source, place, _ in found[2:-1]:
+        assert place == f"panda-snapshot:/{TASK}/{source.replace(':', '')}/artifacts"
+    assert len(found) == (4 if version.startswith("3.") else 3)
 
 
 def test_what_old_releases_cannot_say_is_told_in_the_same_way(version: str, ours: sqlite3.Connection) -> None:

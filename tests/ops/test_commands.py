@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ops.conftest import PROGRAM, Ops, run
+from support.answering import answering
 
 SAMPLE = 30456789
 DEAD = """
@@ -154,12 +155,9 @@ def silent() -> Iterator[tuple[str, threading.Event]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", asked
-    released.set()
-    server.shutdown()
-    server.server_close()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Silent)) as server:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        released.set()
 
 
 def test_ctrl_c_ends_it_at_once_and_quietly(silent: tuple[str, threading.Event]) -> None:

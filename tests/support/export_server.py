@@ -4,11 +4,12 @@ import contextlib
 import http.server
 import io
 import tarfile
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+
+from support.answering import answering
 
 PATH = "/idds/downloadhpometrics/"
 
@@ -111,10 +112,6 @@ class _Server(http.server.ThreadingHTTPServer):
 def export_server() -> Iterator[ExportServer]:
     """The server, until the context ends."""
     state = ExportServer()
-    with _Server(state) as server:
+    with answering(_Server(state)) as server:
         state.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
         yield state
-        server.shutdown()
-        thread.join()

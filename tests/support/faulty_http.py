@@ -7,7 +7,6 @@ path), and is used up by it.
 import http.client
 import socket
 import struct
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from support.answering import answering
 
 _HOP = {"connection", "keep-alive", "transfer-encoding"}
 
@@ -62,15 +63,10 @@ def faulty_http(target: str) -> Iterator[FaultyHttp]:
     class Handler(_Handler):
         upstream = host
 
-    with _Server(("127.0.0.1", 0), Handler) as server:
-        proxy = Handler.proxy = FaultyHttp(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            server.shutdown()
-            thread.join()
+    server = _Server(("127.0.0.1", 0), Handler)
+    proxy = Handler.proxy = FaultyHttp(f"http://127.0.0.1:{server.server_port}")
+    with answering(server):
+        yield proxy
 
 
 class _Server(ThreadingHTTPServer):

@@ -17,6 +17,7 @@ Content = str | dict[str, object]
 
 _E = "experiment_id=<experiment_id>"
 _ES: dict[str, object] = {"experiment_ids": ["<experiment_id>"]}
+_LOCATION = {"mlflow_experiment": {"experiment_id": "<experiment_id>"}, "type": 1}
 _R = "run_id=<run_id>"
 _INTERVAL = "metrics/get-history-bulk-interval"
 _FILES = (
@@ -58,7 +59,13 @@ API: dict[str, tuple[Content, ...]] = {
         {"max_results": 5, "filter": "nonsense"},
     ),
     "POST 2.0/mlflow/experiments/search-datasets": (_ES, {"experiment_ids": []}, {"experiment_ids": ["17"]}),
-    "GET 2.0/mlflow/get-trace-artifact": ("request_id=<trace_id>", "request_id=none"),
+    "GET 2.0/mlflow/get-trace-artifact": (
+        "request_id=<trace_id>",
+        "request_id=<job_trace_id>",
+        "request_id=<job_trace_id>&path=<attachment>",
+        "request_id=<job_trace_id>&path=..%2Fx",
+        "request_id=none",
+    ),
     "GET 2.0/mlflow/logged-models/<model_id>": ("", "allow_deleted=true"),
     "GET 2.0/mlflow/logged-models/<model_id>/artifacts/directories": ("", "artifact_directory_path=none"),
     "GET 2.0/mlflow/logged-models/<model_id>/artifacts/files": (
@@ -87,11 +94,30 @@ API: dict[str, tuple[Content, ...]] = {
         "run_ids=<run_id>&metric_key=grad&max_results=9",
         "metric_key=loss",
     ),
-    "GET 2.0/mlflow/model-versions/get": ("name=net&version=1", "name=net&version=9", "name=net"),
-    "GET 2.0/mlflow/model-versions/get-download-uri": ("name=net&version=1", "name=net&version=2"),
-    "GET 2.0/mlflow/model-versions/search": ("filter=name%3D%27net%27", "filter=run_id%3D%27<run_id>%27", ""),
-    "GET 2.0/mlflow/registered-models/alias": ("name=net&alias=champion", "name=net&alias=none"),
-    "GET 2.0/mlflow/registered-models/get": ("name=net", "name=empty%20one", "name=none", ""),
+    "GET 2.0/mlflow/model-versions/get": (
+        "name=net&version=1",
+        "name=job%20net&version=1",
+        "name=net&version=9",
+        "name=net",
+    ),
+    "GET 2.0/mlflow/model-versions/get-download-uri": (
+        "name=net&version=1",
+        "name=net&version=2",
+        "name=job%20net&version=1",
+        "name=job-prompt&version=1",
+    ),
+    "GET 2.0/mlflow/model-versions/search": (
+        "filter=name%3D%27net%27",
+        "filter=name%3D%27job%20net%27",
+        "filter=run_id%3D%27<run_id>%27",
+        "",
+    ),
+    "GET 2.0/mlflow/registered-models/alias": (
+        "name=net&alias=champion",
+        "name=job%20net&alias=champion",
+        "name=net&alias=none",
+    ),
+    "GET 2.0/mlflow/registered-models/get": ("name=net", "name=job%20net", "name=empty%20one", "name=none", ""),
     "GET 2.0/mlflow/registered-models/get-latest-versions": ("name=net", "name=net&stages=Production"),
     "POST 2.0/mlflow/registered-models/get-latest-versions": ({"name": "net"}, {"name": "none"}),
     "GET 2.0/mlflow/registered-models/search": (
@@ -116,7 +142,7 @@ API: dict[str, tuple[Content, ...]] = {
     "GET 3.0/mlflow/datasets/<dataset_id>/records": ("max_results=10", ""),
     "GET 3.0/mlflow/datasets/search": ("experiment_ids=<experiment_id>", ""),
     "POST 3.0/mlflow/datasets/search": ({**_ES, "max_results": 10}, {"experiment_ids": ["17"]}),
-    "GET 3.0/mlflow/get-trace-artifact": ("request_id=<trace_id>", ""),
+    "GET 3.0/mlflow/get-trace-artifact": ("request_id=<trace_id>", "request_id=<job_trace_id>", ""),
     "GET 3.0/mlflow/issues/<issue_id>": ("",),
     "POST 3.0/mlflow/issues/search": ({"experiment_id": "<experiment_id>", "include_trace_count": True}, {}),
     "GET 3.0/mlflow/label-schemas/get": ("schema_id=<schema_id>", "schema_id=none"),
@@ -132,19 +158,20 @@ API: dict[str, tuple[Content, ...]] = {
     "GET 3.0/mlflow/server-info": ("",),
     "GET 3.0/mlflow/traces/<trace_id>": ("",),
     "GET 3.0/mlflow/traces/<trace_id>/assessments/<assessment_id>": ("",),
-    "GET 3.0/mlflow/traces/batchGet": ("trace_ids=<trace_id>", ""),
-    "POST 3.0/mlflow/traces/batchGetInfos": ({"trace_ids": ["<trace_id>"]}, {}),
+    "GET 3.0/mlflow/traces/batchGet": ("trace_ids=<trace_id>", "trace_ids=<job_trace_id>", ""),
+    "POST 3.0/mlflow/traces/batchGetInfos": ({"trace_ids": ["<trace_id>", "<job_trace_id>"]}, {}),
     "POST 3.0/mlflow/traces/calculate-filter-correlation": (
         {**_ES, "filter_string1": "status = 'OK'", "filter_string2": "status = 'ERROR'"},
         _ES,
     ),
-    "GET 3.0/mlflow/traces/get": ("trace_id=<trace_id>", "trace_id=none"),
+    "GET 3.0/mlflow/traces/get": ("trace_id=<trace_id>", "trace_id=<job_trace_id>", "trace_id=none"),
     "POST 3.0/mlflow/traces/metrics": (
         {**_ES, "view_type": 1, "metric_name": "trace_count", "aggregations": [{"aggregation_type": 1}]},
         {},
     ),
     "POST 3.0/mlflow/traces/search": (
-        {"locations": [{"mlflow_experiment": {"experiment_id": "<experiment_id>"}, "type": 1}], "max_results": 10},
+        {"locations": [_LOCATION], "max_results": 10},
+        {"locations": [_LOCATION], "filter": "metadata.`mlflow.trace.session` = 'night' AND tags.colour = 'blue'"},
         {},
     ),
     "GET 3.0/mlflow/ui-telemetry": ("",),
@@ -156,6 +183,9 @@ OTHER: dict[str, tuple[Content, ...]] = {
         "name=net&version=1&path=MLmodel",
         "name=net&version=2&path=model.txt",
         "name=net&version=2&path=none",
+        "name=job%20net&version=1&path=loss.png",
+        "name=job%20net&version=2&path=MLmodel",
+        "name=job%20net&version=1&path=..%2Freport.html",
         "name=net&version=9&path=x",
     ),
     "GET /version": ("",),

@@ -14,6 +14,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.entities.issue import IssueStatus
+from mlflow.tracing.attachments import Attachment
 from mlflow.tracking._tracking_service.utils import _get_store
 
 from support.rich_files import FILES, HOSTILE
@@ -22,7 +23,9 @@ NOON = 1_795_000_000_000
 
 
 def fill_filestore(uri: str) -> None:
-    """Twelve runs, the first with everything, one failed, one deleted, one nested in another."""
+    """Twelve runs, the first with everything, one failed, one deleted, one nested in another; what one traced, and the
+    models that it registered.
+    """
     client = MlflowClient(uri)
     experiment = client.create_experiment("hpo", tags={"mlflow.note.content": "**grüße**"})
     for number in range(12):
@@ -45,6 +48,28 @@ def fill_filestore(uri: str) -> None:
         client.set_terminated(run, "FAILED" if number == 3 else "FINISHED", NOON + 60_000)
         if number == 4:
             client.delete_run(run)
+    _trace_a_job(client, experiment, uri)
+
+
+def _trace_a_job(client: MlflowClient, experiment: str, uri: str) -> None:
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment(experiment_id=experiment)
+    run = next(one for one in client.search_runs([experiment]) if one.info.run_name == "point 1")
+    with mlflow.start_run(run_id=run.info.run_id), mlflow.start_span("tune", span_type="CHAIN") as span:
+        span.set_inputs({"depth": 3})
+        with mlflow.start_span("train", span_type="TOOL") as inner:
+            picture = Attachment(content_type="image/png", content_bytes=FILES["plots/loss.png"])
+            inner.set_outputs({"loss": 0.5, "plot": picture})
+        mlflow.update_current_trace(tags={"colour": "blue"}, metadata={"mlflow.trace.session": "night"})
+    mlflow.flush_trace_async_logging()
+    mlflow.log_feedback(trace_id=span.trace_id, name="converged", value=True, rationale="it went flat")
+    client.set_terminated(run.info.run_id, end_time=NOON + 60_000)
+    client.create_registered_model("job net", {"team": "grid"}, "what the job made")
+    client.create_model_version("job net", f"{run.info.artifact_uri}/plots", run.info.run_id, {"stage": "try"})
+    client.log_text(run.info.run_id, "flavors: {}\n", "model/MLmodel")
+    client.create_model_version("job net", f"{run.info.artifact_uri}/model")
+    client.set_registered_model_alias("job net", "champion", "2")
+    client.register_prompt("job-prompt", "How deep is {{ net }}?")
 
 
 def enrich(uri: str, folder: Path) -> None:

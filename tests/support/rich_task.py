@@ -1,7 +1,8 @@
 """One task with all that MLflow's pages can show, as our snapshot and as a database and folders for stock MLflow.
 
-Grid jobs' runs go the whole way: a FileStore by MLflow itself, a tarball, ingest. Models, datasets, traces and what
-hangs on them MLflow itself then adds to a copy of that snapshot, which is published in its place.
+What grid jobs leave (runs, a trace, registered models) goes the whole way: a FileStore by MLflow itself, a tarball,
+ingest. Models, datasets, traces in the database and what hangs on them MLflow itself then adds to a copy of that
+snapshot, which is published in its place.
 """
 
 import gzip
@@ -77,7 +78,11 @@ def make_rich_task(folder: Path) -> RichTask:
     printed = _run_mlflow(python, folder / "jobs", "enrich", f"sqlite:///{database}", str(files))
     _publish_again(folder, store_uri, database, files)
     ids = json.loads(printed.splitlines()[-1])
-    return RichTask(store_uri, database, files, {**ids, "request_id": ids["trace_id"]})
+    with closing(sqlite3.connect(database)) as connection:
+        [(job_trace,)] = connection.execute("SELECT request_id FROM trace_info WHERE trace_name = 'tune'").fetchall()
+    [attachment] = (files / "traces" / job_trace / "artifacts" / "attachments").iterdir()
+    more = {"request_id": ids["trace_id"], "job_trace_id": job_trace, "attachment": attachment.name}
+    return RichTask(store_uri, database, files, ids | more)
 
 
 def _run_mlflow(python: Path, cwd: Path, *arguments: str) -> str:
@@ -114,7 +119,7 @@ def _publish_again(folder: Path, store_uri: str, database: Path, files: Path) ->
     store = open_snapshot_store(store_uri, TASK, schema_revision())
     found = find_manifest(store)
     assert found is not None
-    manifest, etag = found
+    manifest, etag, _ = found
     refs: list[tuple[ObjectRef, Path]] = [(refer(packed, ".db.gz"), packed), (refer(bundle, ".zip"), bundle)]
     for ref, path in refs:
         publish_object(store, ref, path)

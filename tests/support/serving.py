@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from bigpanda_laptop.ending import end
+
 _START_SECONDS, _STOP_SECONDS = 30.0, 5.0
 
 
@@ -36,12 +38,7 @@ def serving(command: list[str], port: int, log: Path, environment: Mapping[str, 
         _wait_for(process, port, log)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, _STOP_SECONDS)
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

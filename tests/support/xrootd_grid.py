@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from knative_embedded.api.tls import make_key_usage
 from support.xrootd_server import Ground
 
 # RFC 3820: the extension of a proxy, which says that it inherits all rights of its issuer.
@@ -79,23 +80,9 @@ def _certificate(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + (dt.timedelta(hours=hours) if hours else dt.timedelta(days=365)))
-        .add_extension(_usage(signs_certificates=is_authority), critical=True)
+        .add_extension(make_key_usage(signs_certificates=is_authority), critical=True)
         .add_extension(_PROXY if hours else constraints, critical=True)
         .sign(signer, hashes.SHA256())
-    )
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_encipherment=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
     )
 
 

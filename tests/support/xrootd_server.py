@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bigpanda_laptop.ending import end
 from support.need import lacking
 
 _READY = re.compile(r"xrootd anon@\S+:(\d+) initialization completed")
@@ -86,12 +87,7 @@ def serving_xrootd(place: Ground, *lines: str, **environment: str) -> Iterator[X
     try:
         yield XRootDServer(_port(process, log), data / EXPORT.strip("/"), log)
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, _STOP_SECONDS)
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:

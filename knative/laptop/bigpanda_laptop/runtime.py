@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bigpanda_laptop.ending import end
+
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
 """Longer than the grace that the runtime itself gives its pods."""
@@ -49,12 +51,7 @@ def running_platform(state: Path, images: Path, ports: Ports) -> Iterator[Platfo
         found = _wait(process, endpoints)
         yield Platform(found["ingress"], found["internal"], Path(found["kubeconfig"]))
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, STOP_SECONDS)
 
 
 def _command(state: Path, images: Path, ports: Ports) -> list[str]:

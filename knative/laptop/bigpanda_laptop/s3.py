@@ -25,6 +25,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from bigpanda_laptop.ending import end
+
 LOG = logging.getLogger(__name__)
 REGION = "us-east-1"
 START_SECONDS = 30.0
@@ -87,7 +89,7 @@ class S3Server:
             reader = threading.Thread(target=read_log, args=(process.stderr, listening), daemon=True)
             reader.start()
             cleanup.callback(reader.join)
-            cleanup.callback(end, process)
+            cleanup.callback(end, process, STOP_SECONDS)
             self.endpoint = wait_for_answer(listening)
             self._cleanup = cleanup.pop_all()
         return self
@@ -154,13 +156,3 @@ def wait_for_answer(listening: Future[str]) -> str:
     except (OSError, http.client.HTTPException) as error:
         raise S3ServerError(f"rclone did not answer within {START_SECONDS:.0f} s: {error!r}") from error
     return endpoint
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """Ask the process to end, and end it when it does not."""
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

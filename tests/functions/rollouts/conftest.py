@@ -1,4 +1,4 @@
-"""One API server for all rollouts; each test has a namespace of its own."""
+"""One API server for all rollouts, beside the broker of all handlers; each test has a namespace of its own."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -17,13 +17,6 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     root = tmp_path_factory.mktemp("rollouts")
     with Runtime(root / "state", write_images(root)) as found:
         yield found
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    found = Sink()
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -54,7 +54,9 @@ def validate_annotations(annotations: dict[str, str]) -> Errors:
         message = f"max-scale={maximum} is less than min-scale={minimum}"
         found.append(FieldError(message, (labels.MAX_SCALE[0], labels.MIN_SCALE[0])))
     found += _validate_target(annotations)
-    return found + _validate_window(annotations) + _validate_retention(annotations) + _validate_initial(annotations)
+    found += _validate_duration(annotations, labels.WINDOW, WINDOW_MIN, whole_seconds=True)
+    found += _validate_duration(annotations, labels.RETENTION, 0, whole_seconds=False)
+    return found + _validate_initial(annotations)
 
 
 def _parse_count(annotations: dict[str, str], keys: tuple[str, ...]) -> tuple[int, Errors]:
@@ -84,8 +86,10 @@ def _validate_target(annotations: dict[str, str]) -> Errors:
     return found
 
 
-def _validate_window(annotations: dict[str, str]) -> Errors:
-    given = labels.first(annotations, labels.WINDOW)
+def _validate_duration(
+    annotations: dict[str, str], keys: tuple[str, ...], least: float, *, whole_seconds: bool
+) -> Errors:
+    given = labels.first(annotations, keys)
     if not given:
         return []
     key, value = given
@@ -93,24 +97,10 @@ def _validate_window(annotations: dict[str, str]) -> Errors:
         seconds = parse_go_duration(value)
     except ValueError:
         return [invalid_value(value, key)]
-    if not WINDOW_MIN <= seconds <= WINDOW_MAX:
-        return [out_of_bounds(value, format_go_duration(WINDOW_MIN), format_go_duration(WINDOW_MAX), key)]
-    if seconds != int(seconds):
+    if not least <= seconds <= WINDOW_MAX:
+        return [out_of_bounds(value, format_go_duration(least), format_go_duration(WINDOW_MAX), key)]
+    if whole_seconds and seconds != int(seconds):
         return [FieldError("must be specified with at most second precision", (key,))]
-    return []
-
-
-def _validate_retention(annotations: dict[str, str]) -> Errors:
-    given = labels.first(annotations, labels.RETENTION)
-    if not given:
-        return []
-    key, value = given
-    try:
-        seconds = parse_go_duration(value)
-    except ValueError:
-        return [invalid_value(value, key)]
-    if not 0 <= seconds <= WINDOW_MAX:
-        return [out_of_bounds(value, "0s", format_go_duration(WINDOW_MAX), key)]
     return []
 
 

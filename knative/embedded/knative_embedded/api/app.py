@@ -13,10 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from knative_embedded.api import discovery, errors, patches, protobuf, watching
+from knative_embedded.api import discovery, errors, listing, patches, protobuf, watching
 from knative_embedded.api.address import Address, parse_address
 from knative_embedded.api.podlogs import PodLogs
-from knative_embedded.api.selectors import Predicate, parse_field_selector, parse_label_selector
 from knative_embedded.api.tables import Include, make_table, wants_table
 from knative_embedded.api.verbs import Preconditions, Verbs, Write
 from knative_embedded.objects import Clock, Object, meta, uid_of
@@ -89,16 +88,13 @@ class ApiServer:
             if thing is None:
                 raise errors.not_found(address.kind, address.name)
             return JSONResponse(self._present(request, address, thing))
-        selects = _selection(request)
         if request.query_params.get("watch") in {"true", "1"}:
-            return self._watch(request, address, selects)
-        things = [thing for thing in self._store.list(address.kind, address.namespace) if selects(thing)]
-        metadata = {"resourceVersion": str(self._store.history.version)}
+            return self._watch(request, address)
+        things, metadata = listing.read_list(self._store, address, request.query_params)
         if wants_table(request.headers.get("accept", "")):
             table = make_table(address.kind, things, self._clock(), _include(request))
             return JSONResponse(table | {"metadata": metadata})
-        kind, version = f"{address.kind.kind}List", address.kind.api_version
-        return JSONResponse({"kind": kind, "apiVersion": version, "metadata": metadata, "items": things})
+        return JSONResponse(listing.list_of(address.kind, things, metadata))
 
     def _present(self, request: Request, address: Address, thing: Object) -> Object:
         if not wants_table(request.headers.get("accept", "")):
@@ -106,7 +102,7 @@ class ApiServer:
         table = make_table(address.kind, [thing], self._clock(), _include(request))
         return table | {"metadata": {"resourceVersion": meta(thing).get("resourceVersion", "")}}
 
-    def _watch(self, request: Request, address: Address, selects: Predicate) -> Response:
+    def _watch(self, request: Request, address: Address) -> Response:
         query = request.query_params
         try:
             timeout = float(query.get("timeoutSeconds") or watching.DEFAULT_TIMEOUT)
@@ -115,7 +111,7 @@ class ApiServer:
         watch = watching.Watch(
             kind=address.kind,
             namespace=address.namespace,
-            selects=selects,
+            selects=listing.read_selection(query).selects,
             version=query.get("resourceVersion", ""),
             initial=query.get("sendInitialEvents") == "true",
             bookmarks=query.get("allowWatchBookmarks") in {"true", "1"},
@@ -175,28 +171,17 @@ class ApiServer:
         if address.name:
             thing = await self._verbs.delete(address, preconditions, write=write)
             return JSONResponse(_deleted(address, thing))
-        selects = _selection(request)
-        things = [thing for thing in self._store.list(address.kind, address.namespace) if selects(thing)]
+        things = listing.select(self._store, address, listing.read_selection(request.query_params))
         for thing in things:
             one = Address(address.kind, meta(thing).get("namespace", ""), meta(thing)["name"])
             await self._verbs.delete(one, Preconditions(uid_of(thing)), write=write)
-        kind, version = f"{address.kind.kind}List", address.kind.api_version
-        return JSONResponse({"kind": kind, "apiVersion": version, "metadata": {}, "items": things})
+        return JSONResponse(listing.list_of(address.kind, things, {}))
 
 
 def _deleted(address: Address, thing: Object) -> Object:
     details = {"name": address.name, "group": address.kind.group, "kind": address.kind.plural, "uid": uid_of(thing)}
     details = {key: value for key, value in details.items() if value}
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-
-
-def _selection(request: Request) -> Predicate:
-    try:
-        by_label = parse_label_selector(request.query_params.get("labelSelector", ""))
-        by_field = parse_field_selector(request.query_params.get("fieldSelector", ""))
-    except ValueError as error:
-        raise errors.bad_request(str(error)) from None
-    return lambda thing: by_label(thing) and by_field(thing)
 
 
 def _include(request: Request) -> Include:

@@ -23,6 +23,12 @@ def parse_label_selector(text: str) -> Predicate:
     return lambda thing: all(test(labels_of(thing)) for test in tests)
 
 
+def equal_labels(text: str) -> list[tuple[str, str]]:
+    """The labels and values that a label selector asks for by `=` or `==`; all that it selects has them."""
+    found = [_EQUAL.fullmatch(part) for part in _split(text)]
+    return [(one[1], one[3]) for one in found if one and one[2] != "!="]
+
+
 def _split(text: str) -> list[str]:
     """Cut at commas outside parentheses."""
     parts = re.split(r",(?![^()]*\))", text)

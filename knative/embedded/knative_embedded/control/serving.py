@@ -28,11 +28,11 @@ from knative_embedded.objects import (
     name_of,
     namespace_of,
     spec_of,
-    status_of,
     uid_of,
 )
 from knative_embedded.pods.fleet import Fleet
 from knative_embedded.pods.pod import Node
+from knative_embedded.state.index import TARGET
 
 
 class ServingControllers:
@@ -80,11 +80,7 @@ class ServingControllers:
             return
         if existing is None:
             await self._store.create(REVISION, make_revision(configuration, self._clock()))
-        owned = [
-            one
-            for one in self._store.list(REVISION, namespace)
-            if labels_of(one).get(labels.CONFIGURATION) == name_of(configuration)
-        ]
+        owned = self._store.list(REVISION, namespace, (labels.CONFIGURATION, name_of(configuration)))
         status = serving_status.make_configuration_status(configuration, owned, self._clock())
         await self._writer.write_status(CONFIGURATION, configuration, status)
 
@@ -115,16 +111,19 @@ class ServingControllers:
 
     async def _mark_routed(self, route: Object, routed: set[str]) -> None:
         """`routingState` says which Revisions can be reached: min-scale counts for those only."""
-        configurations = {target.get("configurationName") for target in spec_of(route)["traffic"]} | {name_of(route)}
-        for revision in self._store.list(REVISION, namespace_of(route)):
-            if labels_of(revision).get(labels.CONFIGURATION) not in configurations:
-                continue
-            latest = condition(revision, "Ready").get("status") != "True"
-            state = "active" if name_of(revision) in routed or latest else "reserve"
-            if labels_of(revision).get(labels.ROUTING_STATE) != state:
-                marked = copy_of(revision)
-                marked["metadata"]["labels"][labels.ROUTING_STATE] = state
-                await self._writer.write(REVISION, revision, marked)
+        targets = spec_of(route)["traffic"]
+        configurations = {name_of(route)} | {one["configurationName"] for one in targets if "configurationName" in one}
+        for name in sorted(configurations):
+            for revision in self._store.list(REVISION, namespace_of(route), (labels.CONFIGURATION, name)):
+                await self._mark(revision, is_routed=name_of(revision) in routed)
+
+    async def _mark(self, revision: Object, *, is_routed: bool) -> None:
+        latest = condition(revision, "Ready").get("status") != "True"
+        state = "active" if is_routed or latest else "reserve"
+        if labels_of(revision).get(labels.ROUTING_STATE) != state:
+            marked = copy_of(revision)
+            marked["metadata"]["labels"][labels.ROUTING_STATE] = state
+            await self._writer.write(REVISION, revision, marked)
 
     def dependants(self, kind: Kind, thing: Object) -> list[tuple[Kind, str, str]]:
         """What has to be looked at again after a change of `thing`."""
@@ -135,9 +134,7 @@ class ServingControllers:
                 found.append((owner, namespace, reference["name"]))
         if kind in (CONFIGURATION, REVISION):
             configuration = labels_of(thing).get(labels.CONFIGURATION) or name_of(thing)
-            for route in self._store.list(ROUTE, namespace):
-                targets = [*(spec_of(route).get("traffic") or []), *(status_of(route).get("traffic") or [])]
-                names = {one.get(field) for one in targets for field in ("configurationName", "revisionName")}
-                if names & {configuration, name_of(thing)}:
-                    found.append((ROUTE, namespace, name_of(route)))
+            for name in sorted({configuration, name_of(thing)}):
+                routes = self._store.list(ROUTE, namespace, (TARGET, name))
+                found.extend((ROUTE, namespace, name_of(route)) for route in routes)
         return found

@@ -16,9 +16,9 @@ from knative_embedded.kinds import BY_RESOURCE, Kind
 from knative_embedded.objects import Clock, Object, meta, name_of, namespace_of
 from knative_embedded.state.database import Database
 from knative_embedded.state.history import Change, History
+from knative_embedded.state.index import Index, Key, Term
 from knative_embedded.state.metadata import make_created, same_but_version
 
-Key = tuple[str, str]
 Alter = Callable[[Object], Object]
 _SAVE = "INSERT OR REPLACE INTO objects (resource, namespace, name, body) VALUES (?, ?, ?, ?)"
 _COUNT = "INSERT OR REPLACE INTO counters (name, value) VALUES ('resourceVersion', ?)"
@@ -31,6 +31,7 @@ class Store:
         self._database = database
         self._clock = clock
         self._objects: dict[str, dict[Key, Object]] = {resource: {} for resource in BY_RESOURCE}
+        self._index = Index()
         self._writing = asyncio.Lock()
         self.history = History(0)
 
@@ -45,17 +46,20 @@ class Store:
         version, rows = await self._database.run(read)
         for resource, namespace, name, body in rows:
             if resource in self._objects:
-                self._objects[resource][namespace, name] = json.loads(body)
+                thing = json.loads(body)
+                self._objects[resource][namespace, name] = thing
+                self._index.follow(BY_RESOURCE[resource], None, thing)
         self.history = History(version)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, or None."""
         return self._objects[kind.resource].get((namespace, name))
 
-    def list(self, kind: Kind, namespace: str = "") -> list[Object]:
-        """The objects of a kind, of one namespace or of all, by namespace and name."""
+    def list(self, kind: Kind, namespace: str = "", *terms: Term) -> list[Object]:
+        """The objects of a kind that have all the terms, of one namespace or of all, by namespace and name."""
         found = self._objects[kind.resource]
-        return [found[key] for key in sorted(found) if not namespace or key[0] == namespace]
+        keys = self._index.find(kind, terms) if terms else found
+        return [found[key] for key in sorted(keys) if not namespace or key[0] == namespace]
 
     def everything(self) -> Iterable[tuple[Kind, Object]]:
         """Every object with its kind, as of now."""
@@ -107,5 +111,6 @@ class Store:
             del self._objects[kind.resource][key]
         else:
             self._objects[kind.resource][key] = last
+        self._index.follow(kind, old, None if new is None else last)
         self.history.append(Change(version, kind, old, None if new is None else last, last))
         return last

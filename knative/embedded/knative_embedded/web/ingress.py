@@ -4,6 +4,7 @@ from starlette.types import Receive, Scope, Send
 
 from knative_embedded.control.hosts import is_cluster_local
 from knative_embedded.kinds import ROUTE
+from knative_embedded.state.index import HOST
 from knative_embedded.state.store import Store
 from knative_embedded.state.tombstones import Tombstones
 from knative_embedded.web import headers, pages
@@ -26,7 +27,8 @@ class Ingress:
             return
         host = headers.find(scope["headers"], b"host").decode("latin-1")
         named = parse_public_host(host, self._domain)
-        found = find_route(named.label, self._store.list(ROUTE, named.namespace)) if named else None
+        routes = self._store.list(ROUTE, named.namespace, (HOST, named.label)) if named else []
+        found = find_route(named.label, routes) if named else None
         if found is not None and not is_cluster_local(found[0]):
             await self._gateway.serve(scope, receive, send, found)
             return

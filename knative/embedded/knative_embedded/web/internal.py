@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from knative_embedded import labels
 from knative_embedded.kinds import ROUTE
+from knative_embedded.state.index import HOST
 from knative_embedded.state.store import Store
 from knative_embedded.web import headers, pages
 from knative_embedded.web.gateway import Gateway, refuse
@@ -33,7 +34,8 @@ class Internal:
             await self._brokers(scope, receive, send)
             return
         named = parse_local_host(host)
-        found = find_route(named.label, self._store.list(ROUTE, named.namespace)) if named else None
+        routes = self._store.list(ROUTE, named.namespace, (HOST, named.label)) if named else []
+        found = find_route(named.label, routes) if named else None
         if found is None:
             await refuse(scope, send, 404, "NotFound", pages.unknown(strip_port(host)))
         else:
