@@ -1,4 +1,4 @@
-"""When a page was painted, as the page itself sees it: asking from outside comes late, and takes the page's own time."""
+"""When a page was painted, as it sees that itself: asking from outside comes late, and takes the page's own time."""
 
 import json
 from typing import Any
