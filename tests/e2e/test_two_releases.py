@@ -153,6 +153,8 @@ def walk(browser: Browser, address: str, fragments: list[str]) -> tuple[Notes, s
 
 def see_runs(page: Page, notes: Notes) -> None:
     page.get_by_text(RUN).filter(visible=True).first.wait_for(timeout=PATIENCE_MS)
+    # On a busy machine it seems at rest between the names and the charts, for which it asks again.
+    page.locator(".js-plotly-plot .trace").first.wait_for(state="attached", timeout=PATIENCE_MS)
     come_to_rest(page, notes)
 
 
