@@ -140,7 +140,8 @@ def _add_layer(request: IngestRequest, target: Store, present: Manifest, tarball
     try:
         known = _read_index(target, present.index)
         with _building(request, known) as build:
-            built = _read(build, [one for one in tarballs if one.source in new], iter(()), request.objective)
+            added = [tarballs[at] for at, source in enumerate(sources) if source in new]
+            built = _read(build, added, iter(()), request.objective)
             index = join_index(request.objective, known, built.index)
             best = index.best[0].run if index.best else None
             layer = Layer(

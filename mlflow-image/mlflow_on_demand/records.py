@@ -10,13 +10,15 @@ import io
 import json
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from mlflow_on_demand.errors import ManifestError
 
 Record = TypeVar("Record")
+Decoder = Callable[[Any, str], Any]
+"""Takes a value, and the words for where it stands."""
 
 
 def _to_mapping(record: Any) -> dict[str, Any]:
@@ -57,39 +59,51 @@ def from_json(kind: type[Record], content: bytes) -> Record:
         value = json.loads(content)
     except (ValueError, RecursionError):
         raise ManifestError("is no JSON") from None
-    return typing.cast("Record", _decode(kind, value, "it"))
-
-
-def _decode(kind: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        return _decode_dataclass(kind, value, where)
-    origin = get_origin(kind)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ManifestError(f"{where} is no list")
-        return tuple(_decode(get_args(kind)[0], item, f"{where}[{index}]") for index, item in enumerate(value))
-    if origin in (types.UnionType, typing.Union):
-        options = [option for option in get_args(kind) if option is not type(None)]
-        return None if value is None else _decode(options[0], value, where)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise ManifestError(f"{where} is no {kind.__name__}")
-    return value
-
-
-def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise ManifestError(f"{where} is no object")
-    hints, needed = _fields_of(kind)
-    for name in needed:
-        if name not in value:
-            raise ManifestError(f"{where} lacks the field '{name}'")
-    return kind(**{name: _decode(hint, value[name], name) for name, hint in hints.items() if name in value})
+    return typing.cast("Record", _decoder_of(typing.cast("Any", kind))(value, "it"))
 
 
 @cache
-def _fields_of(kind: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The types of a dataclass's fields, and the names of those without a default. Kept: a manifest has thousands."""
-    needed = (field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING)
-    return get_type_hints(kind), tuple(needed)
+def _decoder_of(kind: Any) -> Decoder:
+    """Makes a value of a type from what JSON knows. Kept: a manifest has thousands of values of a few types."""
+    if dataclasses.is_dataclass(kind):
+        return _decoder_of_dataclass(kind)
+    origin = get_origin(kind)
+    if origin is tuple:
+        return _decoder_of_tuple(_decoder_of(get_args(kind)[0]))
+    if origin in (types.UnionType, typing.Union):
+        [option] = [option for option in get_args(kind) if option is not type(None)]
+        decode_some = _decoder_of(option)
+        return lambda value, where: None if value is None else decode_some(value, where)
+
+    def decode(value: Any, where: str) -> Any:
+        if type(value) is kind:
+            return value
+        if kind is float and type(value) is int:
+            return float(value)
+        raise ManifestError(f"{where} is no {kind.__name__}")
+
+    return decode
+
+
+def _decoder_of_tuple(decode_item: Decoder) -> Decoder:
+    def decode(value: Any, where: str) -> Any:
+        if not isinstance(value, list):
+            raise ManifestError(f"{where} is no list")
+        return tuple([decode_item(item, f"{where}[{index}]") for index, item in enumerate(value)])
+
+    return decode
+
+
+def _decoder_of_dataclass(kind: Any) -> Decoder:
+    fields = {name: _decoder_of(hint) for name, hint in get_type_hints(kind).items()}
+    needed = [field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING]
+
+    def decode(value: Any, where: str) -> Any:
+        if not isinstance(value, dict):
+            raise ManifestError(f"{where} is no object")
+        for name in needed:
+            if name not in value:
+                raise ManifestError(f"{where} lacks the field '{name}'")
+        return kind(**{name: decode_field(value[name], name) for name, decode_field in fields.items() if name in value})
+
+    return decode
