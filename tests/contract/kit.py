@@ -242,3 +242,8 @@ def eventually(look: Callable[[], Found | None]) -> Found:
             return found
         time.sleep(0.05)
     raise AssertionError(f"nothing within {PATIENCE} s")
+
+
+def make_config_map(name: str, **labels: str) -> dict[str, Any]:
+    metadata = {"name": name, "labels": labels}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "1"}}

@@ -17,16 +17,12 @@ from contract.kit import (
     answered,
     eventually,
     failure,
+    make_config_map,
 )
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 UNFIT = "the server rejected our request due to an error in our request"
 DENIED = 'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: '
-
-
-def make_config_map(name: str, **labels: str) -> dict[str, Any]:
-    metadata = {"name": name, "labels": labels}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "1"}}
 
 
 def test_a_generated_name(home: Home) -> None:
@@ -160,31 +156,6 @@ def test_selectors_that_cannot_be_read(home: Home) -> None:
     for query in ({"labelSelector": "!!"}, {"fieldSelector": "spec.x=1"}):
         code, reason, _ = failure(home.cluster.api.get(home.path(SERVICES), params=query))
         assert (code, reason) == (400, "BadRequest")
-
-
-def test_a_list_in_pieces_shows_what_was_when_it_began(home: Home) -> None:
-    for name in "abcde":
-        home.create(CONFIG_MAPS, make_config_map(name, mine="yes"))
-    query = {"labelSelector": "mine=yes", "limit": "2"}
-    pieces = [home.get(CONFIG_MAPS, **query)]
-    home.create(CONFIG_MAPS, make_config_map("bb", mine="yes"))
-    home.delete(CONFIG_MAPS, "c")
-    home.patch(CONFIG_MAPS, "d", {"data": {"a": "2"}, "metadata": {"labels": {"mine": None}}})
-    while token := pieces[-1]["metadata"].get("continue"):
-        pieces.append(home.get(CONFIG_MAPS, **query, **{"continue": token}))
-    shown = [[(one["metadata"]["name"], one["data"]["a"]) for one in piece["items"]] for piece in pieces]
-    assert shown == [[("a", "1"), ("b", "1")], [("c", "1"), ("d", "1")], [("e", "1")]]
-    assert len({piece["metadata"]["resourceVersion"] for piece in pieces}) == 1
-    assert home.names(CONFIG_MAPS, **query | {"limit": "9"}) == ["a", "b", "bb", "e"]
-
-
-def test_a_piece_of_a_list_says_how_much_is_left(home: Home) -> None:
-    for name in "abc":
-        home.create(SERVICES, home.make_service(name))
-    piece = home.get(SERVICES, limit="1")
-    assert ([one["metadata"]["name"] for one in piece["items"]], piece["metadata"]["remainingItemCount"]) == (["a"], 2)
-    code, reason, _ = failure(home.cluster.api.get(home.path(SERVICES), params={"limit": "1", "continue": "nonsense"}))
-    assert (code, reason) == (400, "BadRequest")
 
 
 def read(events: Iterator[dict[str, Any]]) -> tuple[str, str, str]:

@@ -1,11 +1,13 @@
 """What several modules of tests use. What two servers of one task show is made once, for it takes most of a minute."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support.both_servers import PUBLIC_HOST, Both, serving_both
+from support.opened import Open, opening
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -32,3 +34,9 @@ def page(chromium: "Browser") -> Iterator["Page"]:
     context = chromium.new_context(viewport={"width": 1400, "height": 900})
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def ingested(tmp_path: Path) -> Iterator[Open]:
+    with opening(tmp_path) as open_task:
+        yield open_task
