@@ -1,17 +1,12 @@
 """The fleet as a rollout sees it: one small record a page, and where it stands. Pure."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
-from sys import intern
 
-from bigpanda_mlflow import labels
-from bigpanda_mlflow.cohorts import Activity
 from bigpanda_mlflow.names import jeditaskid_of
 from bigpanda_mlflow.rollout_services import image_of, state_of
 from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, ServicePhase, ServiceState
-from bigpanda_mlflow.times import parse_time
 from bigpanda_mlflow.traffic import Resource
 
 
@@ -69,40 +64,9 @@ def is_of_cohort(member: Member, rollout: Rollout) -> bool:
     return (state.cohort, state.round) == (rollout.cohort, rollout.round)
 
 
-def count_fleet(rollout: Rollout, fleet: Sequence[Member]) -> Rollout:
-    """The record with the fleet's numbers."""
-    counts = Counter(standing_of(member, rollout) for member in fleet)
-    return replace(rollout, services=len(fleet), promoted=counts[Standing.DONE], failed=counts[Standing.FAILED])
-
-
-def read_members(services: Iterable[Resource]) -> list[Member]:
-    """The pages among the Services. A fleet has few images, and many pages name each."""
-    return [
-        Member(service["metadata"]["name"], intern(image_of(service)), state_of(service))
-        for service in services
-        if jeditaskid_of(service["metadata"]["name"]) is not None
-    ]
-
-
-def read_activities(revisions: Iterable[Resource]) -> dict[str, Activity]:
-    """How busy each page is, by its Service's name, from all Revisions of the fleet."""
-    found: dict[str, Activity] = {}
-    for revision in revisions:
-        service = revision["metadata"].get("labels", {}).get(labels.REVISION_OF, "")
-        found[service] = _add(found.get(service, Activity()), revision)
-    return found
-
-
-def _add(activity: Activity, revision: Resource) -> Activity:
-    status = revision.get("status", {})
-    conditions = {condition.get("type"): condition for condition in status.get("conditions", [])}
-    active, ready = conditions.get("Active", {}), conditions.get("Ready", {})
-    broken = activity.broken
-    if ready.get("status") == "False":
-        reason = ready.get("message") or ready.get("reason") or "no reason given"
-        broken = (*broken, (revision["metadata"]["name"], reason))
-    try:
-        since = max(activity.since, parse_time(active.get("lastTransitionTime", "")))
-    except ValueError:
-        since = activity.since
-    return Activity(activity.replicas + (status.get("actualReplicas") or 0), since, broken)
+def read_members(services: Iterable[Resource]) -> Iterator[Member]:
+    """The pages among the Services."""
+    for service in services:
+        name = service["metadata"]["name"]
+        if jeditaskid_of(name) is not None:
+            yield Member(name, image_of(service), state_of(service))

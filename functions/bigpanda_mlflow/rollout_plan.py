@@ -4,25 +4,22 @@ Promises: the plan of an unchanged fleet is the same, whoever makes it; a plan i
 of the record once no such work is left, or waiting. The order within a cohort is that of least activity.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from bigpanda_mlflow.cohorts import Activity, allowed_failures, cohort_marks, least_active
-from bigpanda_mlflow.rollout_members import Member, Standing, is_of_cohort, standing_of, was_made_with_it
-from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, ServicePhase, ServiceState, move
-from bigpanda_mlflow.settings import Settings
+from bigpanda_mlflow.cohorts import allowed_failures, cohort_marks
+from bigpanda_mlflow.rollout_due import is_hurried
+from bigpanda_mlflow.rollout_members import Standing
+from bigpanda_mlflow.rollout_retreats import Back
+from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, ServiceState, move
+from bigpanda_mlflow.rollout_survey import MOST_AT_ONCE, Survey
 
 CATCH_UP: Final = timedelta(minutes=2)
 """Longer than `visualize` may take: a page that was made with the old image just before the new one became stable is
 there by then.
 """
-RETRY: Final = timedelta(seconds=45)
-"""Between two attempts at a candidate that could not be judged."""
-MOST_AT_ONCE: Final = 500
-"""Services in one plan. The fleet is looked at anew after each."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +27,6 @@ class Forward:
     """Take this Service on, as far as it goes now."""
 
     name: str
-
-
-@dataclass(frozen=True)
-class Back:
-    """Give this Service's traffic back to its former Revision; `fails`: for a fault of its own."""
-
-    name: str
-    reason: str
-    fails: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,25 +41,10 @@ class Plan:
     failures_left: int = 0
 
 
-@dataclass(frozen=True)
-class View:
-    """All that a plan depends on; `activities` are by Service."""
-
-    rollout: Rollout
-    fleet: Sequence[Member]
-    activities: Mapping[str, Activity]
-    settings: Settings
-    now: datetime
-
-    def to(self, phase: RolloutPhase, reason: str | None = None) -> Plan:
-        """The plan to come to another phase."""
-        return Plan(next=move(self.rollout, phase, self.now, reason))
-
-
-def plan_step(view: View) -> Plan:
+def plan_step(survey: Survey) -> Plan:
     """What to do about a rollout that is not paused."""
-    decide = _BY_PHASE.get(view.rollout.phase)
-    return Plan() if decide is None else decide(view)
+    decide = _BY_PHASE.get(survey.rollout.phase)
+    return Plan() if decide is None else decide(survey)
 
 
 def next_percent(state: ServiceState, *, is_busy: bool, steps: Sequence[int]) -> int:
@@ -79,148 +52,84 @@ def next_percent(state: ServiceState, *, is_busy: bool, steps: Sequence[int]) ->
     return next(step for step in steps if step > state.percent) if is_busy else 100
 
 
-def due_at(state: ServiceState, rollout: Rollout, settings: Settings) -> datetime:
-    """When a Service that was begun may take its next step."""
-    if state.phase is ServicePhase.SHIFTING and not _is_hurried(rollout, state.since):
-        return state.since + settings.rollout_step_soak
-    return state.since + (RETRY if state.attempts else timedelta(0))
-
-
-def _roll(view: View) -> Plan:
-    rollout, standings = view.rollout, _sort(view)
-    marks = cohort_marks(len(view.fleet), view.settings.rollout_cohorts)
+def _roll(survey: Survey) -> Plan:
+    rollout, fleet, waiting = survey.rollout, survey.standings.total(), survey.standings[Standing.WAITING]
+    marks = cohort_marks(fleet, survey.settings.rollout_cohorts)
     last = rollout.cohort >= len(marks) - 1
-    waiting = standings[Standing.WAITING]
-    missing = len(waiting) if last else max(0, marks[rollout.cohort] - len(view.fleet) + len(waiting))
-    failures_left, halt = _judge(view, missing)
+    missing = waiting if last else max(0, marks[rollout.cohort] - fleet + waiting)
+    failures_left, halt = _judge(survey, missing)
     if halt:
-        return view.to(RolloutPhase.HALTING, halt)
-    chosen = least_active([member.name for member in waiting], view.activities)[:missing]
-    if plan := _work(view, standings[Standing.WORKING], chosen, failures_left):
+        return _come_to(RolloutPhase.HALTING, survey, halt)
+    if plan := _take_on(survey, survey.waiting[:missing], failures_left):
         return plan
     if last:
-        return view.to(RolloutPhase.COMPLETING)
-    if any(is_of_cohort(member, rollout) for member in view.fleet):
-        return view.to(RolloutPhase.SOAKING)
-    return Plan(next=replace(move(rollout, RolloutPhase.ROLLING, view.now), cohort=rollout.cohort + 1))
+        return _come_to(RolloutPhase.COMPLETING, survey)
+    return _come_to(RolloutPhase.SOAKING, survey) if survey.cohort else _next_cohort(survey)
 
 
-def _soak(view: View) -> Plan:
-    rollout = view.rollout
-    failures_left, halt = _judge(view, 0)
+def _soak(survey: Survey) -> Plan:
+    rollout = survey.rollout
+    failures_left, halt = _judge(survey, 0)
     if halt:
-        return view.to(RolloutPhase.HALTING, halt)
-    if fallen := [back for member in view.fleet if (back := _fallen(member, view)) is not None]:
-        return Plan(work=tuple(fallen), failures_left=failures_left)
-    ends = rollout.since + view.settings.rollout_soak
-    if ends > view.now and not _is_hurried(rollout, rollout.since):
+        return _come_to(RolloutPhase.HALTING, survey, halt)
+    if survey.back:
+        return Plan(work=tuple(survey.back), failures_left=failures_left)
+    ends = rollout.since + survey.settings.rollout_soak
+    if ends > survey.now and not is_hurried(rollout, rollout.since):
         return Plan(until=ends)
-    return Plan(next=replace(move(rollout, RolloutPhase.ROLLING, view.now), cohort=rollout.cohort + 1))
+    return _next_cohort(survey)
 
 
-def _fallen(member: Member, view: View) -> Back | None:
-    # Verified and promoted, and then Knative found its Revision at fault.
-    if not is_of_cohort(member, view.rollout) or member.state is None:
-        return None
-    if member.state.phase in {ServicePhase.FAILING, ServicePhase.RETURNING}:
-        return Back(member.name, member.state.reason or "")
-    broken = dict(view.activities.get(member.name, Activity()).broken)
-    if member.state.phase is not ServicePhase.PROMOTED or member.state.current not in broken:
-        return None
-    return Back(member.name, f"broke after it was promoted: {broken[member.state.current]}", fails=True)
-
-
-def _complete(view: View) -> Plan:
-    standings = _sort(view)
-    late = least_active([member.name for member in standings[Standing.WAITING]], view.activities)
-    if plan := _work(view, standings[Standing.WORKING], late, len(view.fleet)):
+def _complete(survey: Survey) -> Plan:
+    if plan := _take_on(survey, survey.waiting, survey.standings.total()):
         return plan
-    ends = view.rollout.since + CATCH_UP
-    return Plan(until=ends) if ends > view.now else view.to(RolloutPhase.COMPLETED)
+    ends = survey.rollout.since + CATCH_UP
+    return Plan(until=ends) if ends > survey.now else _come_to(RolloutPhase.COMPLETED, survey)
 
 
-def _halt(view: View) -> Plan:
-    work = [
-        Back(member.name, f"its cohort was halted: {view.rollout.reason}")
-        for member in view.fleet
-        if is_of_cohort(member, view.rollout) and _has_something_to_lose(member, view.rollout, promoted=True)
-    ]
-    return _work_or(work, view.to(RolloutPhase.HALTED, view.rollout.reason))
+def _retreat(survey: Survey) -> Plan:
+    # Those that were made anew last, for each is ingested first, and whoever can go back at once waits for nobody.
+    if work := (*survey.back, *survey.back_anew)[:MOST_AT_ONCE]:
+        return Plan(work=work, failures_left=len(work))
+    return _come_to(_RETREATED[survey.rollout.phase], survey, survey.rollout.reason)
 
 
-def _roll_back(view: View) -> Plan:
-    rollout, reason = view.rollout, "the rollout was rolled back"
-    work = [
-        Back(member.name, reason) for member in view.fleet if _has_something_to_lose(member, rollout, promoted=True)
-    ]
-    # Last, for each is ingested first, and whoever can go back at once waits for nobody.
-    anew = [Back(member.name, reason) for member in view.fleet if was_made_with_it(member.image, member.state, rollout)]
-    return _work_or([*work, *anew], view.to(RolloutPhase.ROLLED_BACK, rollout.reason))
+def _take_on(survey: Survey, chosen: Sequence[str], failures_left: int) -> Plan | None:
+    if work := (*survey.due, *chosen)[:MOST_AT_ONCE]:
+        return Plan(work=tuple(Forward(name) for name in work), failures_left=failures_left)
+    return None if survey.next_due is None else Plan(until=survey.next_due)
 
 
-def _abort(view: View) -> Plan:
-    reason = "the rollout was aborted"
-    work = [
-        Back(member.name, reason)
-        for member in view.fleet
-        if _has_something_to_lose(member, view.rollout, promoted=False)
-    ]
-    return _work_or(work, view.to(RolloutPhase.ABORTED, view.rollout.reason))
-
-
-def _has_something_to_lose(member: Member, rollout: Rollout, *, promoted: bool) -> bool:
-    # What hangs half-way goes back, even if a rollout that was superseded began it.
-    if member.state is None:
-        return False
-    mine = member.state.rollout == rollout.name
-    return not member.state.phase.is_settled or (promoted and mine and member.state.phase is ServicePhase.PROMOTED)
-
-
-def _work_or(work: Sequence[Back], then: Plan) -> Plan:
-    return Plan(work=tuple(work[:MOST_AT_ONCE]), failures_left=len(work)) if work else then
-
-
-def _work(view: View, begun: Sequence[Member], chosen: Sequence[str], failures_left: int) -> Plan | None:
-    when = {
-        member.name: due_at(member.state, view.rollout, view.settings) for member in begun if member.state is not None
-    }
-    due = [name for name, moment in when.items() if moment <= view.now]
-    if due or chosen:
-        return Plan(work=tuple(Forward(name) for name in (*due, *chosen)[:MOST_AT_ONCE]), failures_left=failures_left)
-    return Plan(until=min(when.values())) if when else None
-
-
-def _judge(view: View, missing: int) -> tuple[int, str | None]:
-    """How many more of the cohort may fail, or why it has to be halted."""
-    cohort = [member for member in view.fleet if is_of_cohort(member, view.rollout)]
-    failed = [member for member in cohort if standing_of(member, view.rollout) is Standing.FAILED]
-    left = allowed_failures(len(cohort) + missing, view.settings.rollout_failure_percent) - len(failed)
-    standings = Counter(standing_of(member, view.rollout) for member in view.fleet)
+def _judge(survey: Survey, missing: int) -> tuple[int, str | None]:
+    """How many more of the cohort may fail, or why it has to be halted; `missing` pages of it are not begun."""
+    cohort, failed, standings = survey.cohort, survey.cohort_failed, survey.standings
+    left = allowed_failures(cohort + missing, survey.settings.rollout_failure_percent) - failed
     hopeless = failed and not missing and not standings[Standing.DONE] and not standings[Standing.WORKING]
     if left >= 0 and not hopeless:
         return left, None
-    first = failed[0]
-    why = first.state.reason if first.state else None
-    return left, f"{len(failed)} of {len(cohort)} pages of the cohort failed, such as {first.name}: {why}"
+    return left, f"{failed} of {cohort} pages of the cohort failed, such as {survey.failure}"
 
 
-def _sort(view: View) -> dict[Standing, list[Member]]:
-    by: dict[Standing, list[Member]] = {standing: [] for standing in Standing}
-    for member in view.fleet:
-        by[standing_of(member, view.rollout)].append(member)
-    return by
+def _come_to(phase: RolloutPhase, survey: Survey, reason: str | None = None) -> Plan:
+    return Plan(next=move(survey.counted, phase, survey.now, reason))
 
 
-def _is_hurried(rollout: Rollout, since: datetime) -> bool:
-    return rollout.hurried_at is not None and rollout.hurried_at >= since
+def _next_cohort(survey: Survey) -> Plan:
+    rollout = survey.counted
+    return Plan(next=replace(move(rollout, RolloutPhase.ROLLING, survey.now), cohort=rollout.cohort + 1))
 
 
-_BY_PHASE: Final[Mapping[RolloutPhase, Callable[[View], Plan]]] = {
+_BY_PHASE: Final[Mapping[RolloutPhase, Callable[[Survey], Plan]]] = {
     RolloutPhase.ROLLING: _roll,
     RolloutPhase.SOAKING: _soak,
     RolloutPhase.COMPLETING: _complete,
-    RolloutPhase.HALTING: _halt,
-    RolloutPhase.ROLLING_BACK: _roll_back,
-    RolloutPhase.ABORTING: _abort,
+    RolloutPhase.HALTING: _retreat,
+    RolloutPhase.ROLLING_BACK: _retreat,
+    RolloutPhase.ABORTING: _retreat,
 }
 """PREPARING is about the functions, not about pages: its step is taken elsewhere."""
+_RETREATED: Final[Mapping[RolloutPhase, RolloutPhase]] = {
+    RolloutPhase.HALTING: RolloutPhase.HALTED,
+    RolloutPhase.ROLLING_BACK: RolloutPhase.ROLLED_BACK,
+    RolloutPhase.ABORTING: RolloutPhase.ABORTED,
+}

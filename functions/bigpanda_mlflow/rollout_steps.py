@@ -14,13 +14,15 @@ from threading import Event as Flag
 from typing import Final
 
 from bigpanda_mlflow import rollout_functions
+from bigpanda_mlflow.activities import Activities
 from bigpanda_mlflow.cluster_fleet import Fleet
 from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import ClusterConflict, FunctionError, Transient
-from bigpanda_mlflow.rollout_members import count_fleet, read_activities, read_members
+from bigpanda_mlflow.rollout_members import read_members
 from bigpanda_mlflow.rollout_news import announce
-from bigpanda_mlflow.rollout_plan import Plan, View, plan_step
+from bigpanda_mlflow.rollout_plan import Plan, plan_step
 from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, move, newest_rollout, put_rollout
+from bigpanda_mlflow.rollout_survey import survey_fleet
 from bigpanda_mlflow.rollout_work import Result, Verify, Worker
 from bigpanda_mlflow.traffic import Resource
 
@@ -77,13 +79,13 @@ class Steps:
     def _plan(self, rollout: Rollout) -> tuple[Rollout, Plan]:
         """The record with the fleet's numbers, and what to do."""
         context = self._context
-        members = read_members(context.cluster.list_services())
         revisions: Iterator[Resource] = iter(())
         if rollout.phase in _LOOKS_AT_REVISIONS:
             revisions = self._fleet.list_revisions()
-        counted = count_fleet(rollout, members)
-        plan = plan_step(View(counted, members, read_activities(revisions), context.settings, context.now()))
-        return counted, plan
+        activities = Activities(revisions, rollout.image)
+        members = read_members(context.cluster.list_services())
+        survey = survey_fleet(rollout, members, activities, context.settings, context.now())
+        return survey.counted, plan_step(survey)
 
     def _prepare(self, rollout: Rollout) -> bool:
         now = self._context.now()

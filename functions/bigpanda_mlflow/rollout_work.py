@@ -18,8 +18,10 @@ from bigpanda_mlflow.context import Context
 from bigpanda_mlflow.errors import ClusterConflict, Permanent, Transient
 from bigpanda_mlflow.inside import Door, door_of, have_ingested
 from bigpanda_mlflow.names import INGEST, jeditaskid_of
+from bigpanda_mlflow.rollout_due import due_at
 from bigpanda_mlflow.rollout_members import is_another_try, was_made_with_it
-from bigpanda_mlflow.rollout_plan import Back, Forward, due_at, next_percent
+from bigpanda_mlflow.rollout_plan import Forward, next_percent
+from bigpanda_mlflow.rollout_retreats import Back
 from bigpanda_mlflow.rollout_services import (
     begin,
     fail_where_it_is,

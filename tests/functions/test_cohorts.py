@@ -1,14 +1,11 @@
-"""Cohorts: how far each takes the fleet, who comes first, how many may fail."""
-
-from datetime import UTC, datetime, timedelta
+"""Cohorts: how far each takes the fleet, how many may fail."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bigpanda_mlflow.cohorts import Activity, allowed_failures, cohort_marks, least_active
+from bigpanda_mlflow.cohorts import allowed_failures, cohort_marks
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
 SHARES = st.lists(st.integers(1, 100).map("{}%".format) | st.integers(1, 9999).map(str), min_size=1, max_size=6)
 
 
@@ -33,18 +30,6 @@ def test_marks_never_fall_and_end_with_all(fleet: int, shares: list[str]) -> Non
     assert list(marks) == sorted(marks)
     assert marks[-1] == fleet
     assert len(marks) - len(shares) in (0, 1)
-
-
-def test_who_has_slept_longest_comes_first_and_who_is_awake_last() -> None:
-    activities = {
-        "awake": Activity(1, NOW - timedelta(days=9)),
-        "slept": Activity(0, NOW - timedelta(days=2)),
-        "just asleep": Activity(0, NOW),
-        "slept too": Activity(0, NOW - timedelta(days=2)),
-    }
-    assert least_active([*activities, "never awake"], activities) == [
-        *("never awake", "slept", "slept too", "just asleep", "awake"),
-    ]
 
 
 @pytest.mark.parametrize(

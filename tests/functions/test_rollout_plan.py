@@ -2,24 +2,50 @@
 
 import random
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bigpanda_mlflow.cohorts import Activity, cohort_marks
+from bigpanda_mlflow.activities import Activities
+from bigpanda_mlflow.cohorts import cohort_marks
 from bigpanda_mlflow.events import EventKey
-from bigpanda_mlflow.rollout_members import Member, Standing, count_fleet, read_activities, standing_of
-from bigpanda_mlflow.rollout_plan import RETRY, Back, Forward, Plan, View, due_at, next_percent, plan_step
+from bigpanda_mlflow.labels import REVISION_OF
+from bigpanda_mlflow.rollout_due import RETRY, due_at
+from bigpanda_mlflow.rollout_members import Member, Standing, standing_of
+from bigpanda_mlflow.rollout_plan import Forward, Plan, next_percent, plan_step
+from bigpanda_mlflow.rollout_retreats import Back
 from bigpanda_mlflow.rollout_state import Rollout, RolloutPhase, ServicePhase, ServiceState, move
+from bigpanda_mlflow.rollout_survey import MOST_AT_ONCE, Survey, survey_fleet
+from bigpanda_mlflow.times import format_time
+from bigpanda_mlflow.traffic import Resource
 from support.builders import NOW, SETTINGS
 
 ROLLOUT = Rollout("r", "new", "2", "old", EventKey(NOW, "e"), RolloutPhase.ROLLING, NOW)
 
 
-def view(rollout: Rollout, fleet: dict[str, Member], **activities: Activity) -> View:
-    return View(rollout, list(fleet.values()), activities, SETTINGS, rollout.since)
+def survey(rollout: Rollout, fleet: Iterable[Member], *revisions: Resource, now: datetime | None = None) -> Survey:
+    return survey_fleet(rollout, iter(fleet), Activities(revisions, "new"), SETTINGS, now or rollout.since)
+
+
+def plan_for(rollout: Rollout, fleet: Iterable[Member], *revisions: Resource, now: datetime | None = None) -> Plan:
+    return plan_step(survey(rollout, fleet, *revisions, now=now))
+
+
+def revision(name: str, task: str, *, pods: int = 0, slept: datetime | None = None, fault: str = "") -> Resource:
+    """A Revision of the new image, as Knative tells of it."""
+    active = {"type": "Active", "status": "True" if pods else "False"}
+    if slept:
+        active["lastTransitionTime"] = format_time(slept)
+    ready = {"type": "Ready", "status": "False" if fault else "True", "message": fault}
+    return {
+        "metadata": {"name": name, "labels": {REVISION_OF: task}},
+        "spec": {"containers": [{"image": "new"}]},
+        "status": {"actualReplicas": pods, "conditions": [active, ready]},
+    }
 
 
 def old(*names: str) -> dict[str, Member]:
@@ -52,8 +78,8 @@ def test_a_rollout_ends_and_keeps_to_its_cohorts(size: int, share: float, luck: 
     bad = {name for name in fleet if luck.random() < share**3}
     rollout, now, marks = ROLLOUT, NOW, cohort_marks(size, SETTINGS.rollout_cohorts)
     for _ in range(100):
-        plan = plan_step(View(rollout, luck.sample(list(fleet.values()), size), {}, SETTINGS, now))
-        same = plan_step(View(rollout, list(fleet.values()), {}, SETTINGS, now))
+        plan = plan_for(rollout, luck.sample(list(fleet.values()), size), now=now)
+        same = plan_for(rollout, fleet.values(), now=now)
         assert {item.name for item in plan.work} == {item.name for item in same.work}
         if plan.work:
             carry_out(plan, rollout, fleet, bad)
@@ -75,19 +101,47 @@ def test_a_rollout_ends_and_keeps_to_its_cohorts(size: int, share: float, luck: 
 
 
 def test_canaries_are_the_least_active() -> None:
-    fleet = old("task-1", "task-2", "task-3", "task-4", "task-5")
-    awake = Activity(replicas=1)
-    plan = plan_step(View(ROLLOUT, list(fleet.values()), {"task-1": awake, "task-4": awake}, SETTINGS, NOW))
-    assert plan == Plan(work=(Forward("task-2"), Forward("task-3"), Forward("task-5")), failures_left=1)
+    fleet = old("task-1", "task-2", "task-3", "task-4", "task-5", "task-6")
+    revisions = [
+        revision("1", "task-1", pods=1, slept=NOW - timedelta(days=9)),
+        revision("2", "task-2", slept=NOW),
+        revision("3", "task-3", slept=NOW - timedelta(days=2)),
+        # Of two Revisions the one that was awake last counts, and the pods of both.
+        revision("4", "task-4", slept=NOW - timedelta(days=3)),
+        revision("4b", "task-4", slept=NOW - timedelta(hours=1)),
+        revision("5", "task-5", slept=NOW - timedelta(days=2)),
+        revision("6", "task-6"),
+        {"metadata": {"name": "edited"}},
+        revision("ingest", "ingest", pods=1),
+    ]
+    order = survey(ROLLOUT, reversed(fleet.values()), *revisions).waiting
+    assert order == ["task-6", "task-3", "task-5", "task-4", "task-2", "task-1"]
+    plan = plan_for(ROLLOUT, fleet.values(), *revisions)
+    assert plan == Plan(work=(Forward("task-6"), Forward("task-3"), Forward("task-5")), failures_left=1)
 
 
 def test_a_page_that_breaks_while_its_cohort_soaks_goes_back() -> None:
-    fleet = at("task-1", ServicePhase.PROMOTED) | at("task-2", ServicePhase.PROMOTED)
+    fleet = {**at("task-1", ServicePhase.PROMOTED), **at("task-2", ServicePhase.PROMOTED, current="second")}
     soaking = move(ROLLOUT, RolloutPhase.SOAKING, NOW)
-    broken = Activity(broken=(("before", "whatever"), ("current", "it exits with 1")))
-    plan = plan_step(View(soaking, list(fleet.values()), {"task-2": broken}, SETTINGS, NOW))
+    of_before = revision("current", "task-1", fault="whatever")
+    of_before["spec"]["containers"][0]["image"] = "old"
+    plan = plan_for(soaking, fleet.values(), of_before, revision("second", "task-2", fault="it exits with 1"))
     assert plan.work == (Back("task-2", "broke after it was promoted: it exits with 1", fails=True),)
-    assert plan_step(view(soaking, fleet)) == Plan(until=NOW + SETTINGS.rollout_soak)
+    assert plan_for(soaking, fleet.values()) == Plan(until=NOW + SETTINGS.rollout_soak)
+
+
+def test_of_a_large_fleet_the_first_of_each_kind_are_kept() -> None:
+    size = 3 * MOST_AT_ONCE
+    fleet = old(*(f"task-{number}" for number in range(1, size + 1)))
+    rolling = replace(ROLLOUT, cohort=3)
+    found = survey(rolling, fleet.values())
+    assert (len(found.waiting), found.standings[Standing.WAITING]) == (MOST_AT_ONCE, size)
+    assert plan_for(rolling, fleet.values()).work == tuple(map(Forward, found.waiting))
+    promoted = [member for name in fleet for member in at(name, ServicePhase.PROMOTED).values()]
+    back = survey(move(ROLLOUT, RolloutPhase.ROLLING_BACK, NOW), promoted)
+    assert ([one.name for one in back.back], back.counted.promoted) == (list(fleet)[:MOST_AT_ONCE], size)
+    begun = [member for name in fleet for member in at(name, ServicePhase.CANDIDATE).values()]
+    assert survey(rolling, begun).due == list(fleet)[:MOST_AT_ONCE]
 
 
 def test_what_a_superseded_rollout_left_half_way_goes_back_as_well() -> None:
@@ -95,7 +149,7 @@ def test_what_a_superseded_rollout_left_half_way_goes_back_as_well() -> None:
         "task-2", ServicePhase.PROMOTED, rollout="before"
     )
     for phase in (RolloutPhase.ABORTING, RolloutPhase.ROLLING_BACK):
-        (item,) = plan_step(view(move(ROLLOUT, phase, NOW), fleet)).work
+        (item,) = plan_for(move(ROLLOUT, phase, NOW), fleet.values()).work
         assert item.name == "task-1"
 
 
@@ -103,21 +157,21 @@ def test_a_rollback_takes_along_what_was_made_with_the_image_and_last() -> None:
     made = {"task-1": Member("task-1", "new", None)}
     fleet = made | old("task-2") | at("task-3", ServicePhase.PROMOTED)
     rollout = move(ROLLOUT, RolloutPhase.ROLLING_BACK, NOW)
-    assert [item.name for item in plan_step(view(rollout, fleet)).work] == ["task-3", "task-1"]
+    assert [item.name for item in plan_for(rollout, fleet.values()).work] == ["task-3", "task-1"]
     same = replace(rollout, stable_image="new")  # there is no other image to give it
-    assert plan_step(view(same, made)).work == ()
+    assert plan_for(same, made.values()).work == ()
 
 
 def test_a_page_with_the_image_is_done_however_it_came_by_it() -> None:
     fleet = old("task-1") | {"task-2": Member("task-2", "new", None)}
-    assert count_fleet(ROLLOUT, list(fleet.values())) == replace(ROLLOUT, services=2, promoted=1)
-    assert plan_step(view(ROLLOUT, fleet)).work == (Forward("task-1"),)
+    assert survey(ROLLOUT, fleet.values()).counted == replace(ROLLOUT, services=2, promoted=1)
+    assert plan_for(ROLLOUT, fleet.values()).work == (Forward("task-1"),)
 
 
 def test_a_paused_or_ended_rollout_has_no_plan() -> None:
     for phase in RolloutPhase:
         if not phase.is_moving:
-            assert plan_step(view(move(ROLLOUT, phase, NOW), old("task-1"))) == Plan()
+            assert plan_for(move(ROLLOUT, phase, NOW), old("task-1").values()) == Plan()
 
 
 @pytest.mark.parametrize(
@@ -135,16 +189,3 @@ def test_when_a_page_is_due() -> None:
     assert due_at(replace(candidate, attempts=1), ROLLOUT, SETTINGS) == NOW + RETRY
     assert due_at(shifting, ROLLOUT, SETTINGS) == NOW + SETTINGS.rollout_step_soak
     assert due_at(shifting, replace(ROLLOUT, hurried_at=NOW), SETTINGS) == NOW
-
-
-def test_activity_is_read_from_revisions() -> None:
-    def revision(name: str, replicas: int, ready: str) -> dict[str, object]:
-        conditions = [
-            {"type": "Active", "status": "False", "lastTransitionTime": "2026-11-23T12:00:00Z"},
-            {"type": "Ready", "status": ready, "message": "because"},
-        ]
-        metadata = {"name": name, "labels": {"serving.knative.dev/service": "task-1"}}
-        return {"metadata": metadata, "status": {"actualReplicas": replicas, "conditions": conditions}}
-
-    found = read_activities([revision("a", 1, "True"), revision("b", 2, "False"), {"metadata": {"name": "edited"}}])
-    assert found == {"task-1": Activity(3, NOW, (("b", "because"),)), "": Activity()}
