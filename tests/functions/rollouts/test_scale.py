@@ -9,7 +9,7 @@ from bigpanda_mlflow.verification import Verdict
 from embedded.kit import eventually
 from support.builders import visualize_event
 from support.rollouts import World, complete
-from support.watched_calls import watch_calls
+from support.watched_calls import Call, watch_calls
 
 PAGES = "/apis/serving.knative.dev/"
 
@@ -32,7 +32,8 @@ def count_calls(world: World, size: int) -> Counter[tuple[str, str]]:
     with ThreadPoolExecutor(8) as clients:
         list(clients.map(cluster.create_service, made))
     eventually(lambda: all(service.get("status", {}).get("traffic") for service in cluster.list_services()))
-    calls = watch_calls(cluster.api)
+    calls: list[Call] = []
+    watch_calls(cluster.api, calls.append)
     world.publish(2)
     while not complete(world.record):
         world.step(verify=lambda *_: Verdict(ok=True))
