@@ -12,7 +12,6 @@ import json
 from mlflow_on_demand.snapshot import Experiment, Manifest, Objective
 from mlflow_on_demand.task_bar import make_address, make_bar
 
-_STATE_KEY = 'MLflowLocalStorage-1.1-ExperimentPage-["{id}"]-ReactComponentState'
 _HOUSE_RULES = {
     "mlflow.workflowType_v1": '"machine_learning"',
     "mlflow.assistant.panelOpen_v1": "false",
@@ -67,11 +66,16 @@ def make_first_look(manifest: Manifest) -> str:
     """The script for a snapshot."""
     look = {
         "rules": _HOUSE_RULES,
-        "views": {_STATE_KEY.format(id=one.id): make_view(one, manifest.objective) for one in manifest.experiments},
+        "views": {state_key(one): make_view(one, manifest.objective) for one in manifest.experiments},
         "lists": ["compareRunCharts", "compareRunSections"],
         "landing": make_landing(manifest),
     }
     return _SCRIPT % json.dumps(look).replace("</", "<\\/") + make_bar(manifest)
+
+
+def state_key(experiment: Experiment) -> str:
+    """Under which name a browser's storage keeps the state of an experiment's page."""
+    return f'MLflowLocalStorage-1.1-ExperimentPage-["{experiment.id}"]-ReactComponentState'
 
 
 def make_view(experiment: Experiment, objective: Objective | None) -> dict[str, object]:

@@ -1,8 +1,9 @@
 """A slim bar above MLflow's page: the task's number, its segments to choose between, its best run.
 
 MLflow shows one experiment at a time and keeps the others two clicks away, and it names neither the task nor, across
-segments, the best run. The bar takes its height from MLflow's own root, so it hides nothing. The script also mends
-what cannot be seen in the dark: MLflow 3.17 draws axes, and the lines of the lowest values, in black. Pure.
+segments, the best run. The bar takes its height from MLflow's own root, so it hides nothing, and it is there before
+MLflow is, in the theme that MLflow will choose. The script also mends what cannot be seen in the dark: MLflow 3.17
+draws axes, and the lines of the lowest values, in black. Pure.
 """
 
 import json
@@ -37,7 +38,13 @@ _SCRIPT = """(function () {
     return element;
   }
   add(document.head, "style", task.style);
-  document.addEventListener("DOMContentLoaded", function () {
+  // The page is read, and none of MLflow's scripts has run.
+  document.addEventListener("readystatechange", function () {
+    try {
+      var dark = localStorage.getItem("_mlflow_dark_mode_toggle_enabled");
+      dark = dark === null ? matchMedia("(prefers-color-scheme: dark)").matches : dark === "true";
+      document.body.classList.toggle("dark-mode", dark);
+    } catch (blocked) { /* as MLflow finds it */ }
     var bar = document.createElement("header");
     bar.id = "bigpanda-bar";
     add(bar, "strong", "Task " + task.id);
@@ -65,7 +72,7 @@ _SCRIPT = """(function () {
     window.addEventListener("popstate", mark);
     document.body.insertBefore(bar, document.getElementById("root"));
     mark();
-  });
+  }, { once: true });
 })();
 """
 
