@@ -40,7 +40,7 @@ _MOST_COLUMNS = 12
 
 # MLflow's table, or what it shows instead, is there ten seconds after it began to paint at the latest.
 _SCRIPT = """(function () {
-  var all = %s, LOOK_EVERY = 100, MOST_LOOKS = 100;
+  var all = %s, ROW = 31, LOOK_EVERY = 100, MOST_LOOKS = 100;
   var id = where(), own = all.experiments[id];
   if (!own || !isPlain()) return;
   var found = fetch(all.path, { method: "POST", headers: { "Content-Type": "application/json" }, body: own.search })
@@ -71,7 +71,9 @@ _SCRIPT = """(function () {
     return typeof item.value === "number" ? String(Number(item.value.toPrecision(6))) : String(item.value);
   }
   function paint(reply) {
-    var runs = reply.runs || [], root = document.getElementById("root"), looks = 0;
+    // No more than can be seen: the browser has enough to do for MLflow's page.
+    var runs = (reply.runs || []).slice(0, Math.ceil(innerHeight / ROW));
+    var root = document.getElementById("root"), looks = 0;
     if (runs.length === 0 || isOver()) return;
     var section = document.createElement("section"), table = add(section, "table");
     add(document.head, "style", all.style);

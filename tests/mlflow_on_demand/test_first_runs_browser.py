@@ -186,5 +186,17 @@ def test_names_and_values_are_text(server: TaskServer, page: "Page") -> None:
     assert page.locator("#bigpanda-runs img").count() == 0
 
 
+def test_of_many_runs_those_are_there_that_can_be_seen(server: TaskServer, page: "Page") -> None:
+    runs = [{"info": {"run_id": f"{number}", "run_name": f"run {number}"}, "data": {}} for number in range(100)]
+    with_reply(page, json.dumps({"runs": runs}))
+    hold_mlflow(page)
+    page.set_viewport_size({"width": 800, "height": 620})
+    page.goto(server.url, wait_until="commit")
+    assert [row[0] for row in rows(page)[1:]] == [f"run {number}" for number in range(20)]
+    bottom = page.locator("#bigpanda-runs tr").last.bounding_box()
+    assert bottom is not None
+    assert bottom["y"] + bottom["height"] >= 620
+
+
 def with_reply(page: "Page", reply: str) -> None:
     page.route(f"**{SEARCH_RUNS}", lambda route: route.fulfill(body=reply, content_type="application/json"))
