@@ -13,9 +13,10 @@ import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from mlflow_on_demand.awaited import Awaited
+from mlflow_on_demand.checksums import DigestedStream
 from mlflow_on_demand.errors import ChecksumMismatch, ManifestError, ObjectMissing
 from mlflow_on_demand.records import from_json, to_json
 from mlflow_on_demand.store import CHUNK, Store, StoredObject
@@ -284,17 +285,3 @@ def _add_rows(target: Path, layer: Path) -> None:
                 verb = "REPLACE" if table in _REPLACED else "IGNORE"
                 database.execute(f'INSERT OR {verb} INTO main."{table}" SELECT * FROM layer."{table}"')  # noqa: S608
         database.execute("COMMIT")
-
-
-class DigestedStream:
-    """A stream that takes the digest of what passes."""
-
-    def __init__(self, source: BinaryIO) -> None:
-        self._source = source
-        self.digest = hashlib.sha256()
-
-    def read(self, size: int = -1) -> bytes:
-        """As the source's."""
-        chunk = self._source.read(size)
-        self.digest.update(chunk)
-        return chunk

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from mlflow_on_demand.bundle import Spool, Spooled
+from mlflow_on_demand.checksums import DigestedStream
 from mlflow_on_demand.database import ModelRow, RunRow, SnapshotDatabase
 from mlflow_on_demand.errors import TarballError
 from mlflow_on_demand.filestore import RunMeta
@@ -27,7 +28,6 @@ from mlflow_on_demand.segments import Segments
 from mlflow_on_demand.snapshot import (
     FORMAT,
     SCHEME,
-    DigestedStream,
     Lost,
     Manifest,
     Objective,
