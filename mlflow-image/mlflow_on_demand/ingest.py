@@ -108,7 +108,7 @@ def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     # The same once more: something that it names is gone, so all is made anew.
     manifest = _add_layer(request, target, present, tarballs) if present is not None and not same else None
     if manifest is None:
-        told = iter(tarballs) if present else tell_reading(target, tarballs)
+        told = iter(()) if present else tell_reading(target, len(tarballs))
         manifest = _publish_anew(request, target, tarballs, told)
     manifest = replace(manifest, awaited=request.awaited)
     publish_manifest(target, manifest, etag)
@@ -140,8 +140,7 @@ def _add_layer(request: IngestRequest, target: Store, present: Manifest, tarball
     try:
         known = _read_index(target, present.index)
         with _building(request, known) as build:
-            added = [tarballs[at] for at, source in enumerate(sources) if source in new]
-            built = _read(build, added, iter(()), request.objective)
+            built = _read(build, map(tarballs.find, new), iter(()), request.objective)
             index = join_index(request.objective, known, built.index)
             best = index.best[0].run if index.best else None
             layer = Layer(
