@@ -167,6 +167,8 @@ def _read_index(target: Store, ref: ObjectRef) -> Index:
 
 def _publish_anew(request: IngestRequest, target: Store, tarballs: Tarballs, told: Iterator[object]) -> Manifest:
     """Publish the objects of a whole snapshot; `told` is advanced with each tarball, and tells how many were read."""
+    # First of all: what many serials take in memory, the rest can take again.
+    missing = missing_serials(tarball.name.serial for tarball in tarballs)
     with _building(request, NOTHING) as build:
         built = _read(build, tarballs, told, request.objective)
         manifest = replace(
@@ -174,7 +176,7 @@ def _publish_anew(request: IngestRequest, target: Store, tarballs: Tarballs, tol
             database=_publish(target, built.database, ".db.gz"),
             bundle=_publish(target, built.bundle, ".zip"),
             sources=tarballs.sources,
-            missing_serials=missing_serials(tarball.name.serial for tarball in tarballs),
+            missing_serials=missing,
         )
         return _finish(target, manifest, built.index, built.database.parent)
 
