@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from bigpanda_mlflow.times import format_time
 from bigpanda_mlflow.tombstones import tell
@@ -69,7 +69,7 @@ def check_ingest(case: Case) -> Iterator[Finding]:
     yield _judge_sources(case, best, present)
 
 
-def _judge_sources(case: Case, best: Published | None, present: tuple[Source, ...]) -> Finding:
+def _judge_sources(case: Case, best: Published | None, present: Collection[Source]) -> Finding:
     if not present:
         text = f"there is no metrics tarball of this task at {_places(case)}"
         advice = (
@@ -86,12 +86,12 @@ def _judge_sources(case: Case, best: Published | None, present: tuple[Source, ..
     return passed(Stage.INGEST, f"{len(known.sources)} tarballs are read")
 
 
-def _lost_sources(present: tuple[Source, ...], lost: tuple[Lost, ...]) -> set[Source]:
+def _lost_sources(present: Collection[Source], lost: tuple[Lost, ...]) -> set[Source]:
     names = {one.name for one in lost}
     return {source for source in present if source.name in names}
 
 
-def _not_ingested(case: Case, best: Published | None, present: tuple[Source, ...]) -> Finding:
+def _not_ingested(case: Case, best: Published | None, present: Collection[Source]) -> Finding:
     again = f"have it tried again: bigpanda-mlflow send results {case.jeditaskid}"
     if best is not None and best.manifest is None:
         return wrong(Stage.INGEST, f"its snapshot ({best.schema}) cannot be read: {best.reason}", again)
@@ -133,7 +133,7 @@ def check_snapshot(case: Case) -> Iterator[Finding]:
     yield passed(Stage.SNAPSHOT, f"{text}, published at {format_time(newest.at)}")
 
 
-def _list_sources(case: Case) -> tuple[Source, ...]:
+def _list_sources(case: Case) -> Collection[Source]:
     artifacts = () if case.service is None else case.service.artifacts
     return find_tarballs(case.jeditaskid, artifacts).sources
 

@@ -1,9 +1,9 @@
-"""Checksums as stores tell them (`md5:…`, `adler32:…`), and streams that are held against them. Pure."""
+"""Checksums as stores tell them (`md5:…`, `adler32:…`), and a stream that takes that of what passes. Pure."""
 
 import hashlib
 import zlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 
 class Digest(Protocol):
@@ -48,3 +48,17 @@ def make_digest(checksum: str | None) -> Digest | None:
 def is_same(digest: Digest, checksum: str) -> bool:
     """Whether the bytes have the checksum; leading zeros may be lacking, as they are in some servers' adler32."""
     return digest.hexdigest().lstrip("0") == checksum.partition(":")[2].lower().lstrip("0")
+
+
+class DigestedStream:
+    """A stream that takes the digest of what passes."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """As the source's."""
+        chunk = self._source.read(size)
+        self.digest.update(chunk)
+        return chunk

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from typing import BinaryIO, cast
 
 from mlflow_on_demand.allowed import export_task
+from mlflow_on_demand.checksums import DigestedStream
 from mlflow_on_demand.errors import (
     AccessDenied,
     ObjectChanged,
@@ -24,7 +25,6 @@ from mlflow_on_demand.errors import (
     TarballError,
 )
 from mlflow_on_demand.http_client import Answer, Check, HttpClient, make_error
-from mlflow_on_demand.snapshot import DigestedStream
 from mlflow_on_demand.store import CHUNK, StoredObject
 from mlflow_on_demand.tarballs import parse_tarball_name
 from mlflow_on_demand.transfer import persist

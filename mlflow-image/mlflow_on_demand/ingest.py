@@ -108,7 +108,7 @@ def _ingest_once(request: IngestRequest, target: Store) -> IngestResult:
     # The same once more: something that it names is gone, so all is made anew.
     manifest = _add_layer(request, target, present, tarballs) if present is not None and not same else None
     if manifest is None:
-        told = iter(tarballs) if present else tell_reading(target, tarballs)
+        told = iter(()) if present else tell_reading(target, len(tarballs))
         manifest = _publish_anew(request, target, tarballs, told)
     manifest = replace(manifest, awaited=request.awaited)
     publish_manifest(target, manifest, etag)
@@ -140,8 +140,7 @@ def _add_layer(request: IngestRequest, target: Store, present: Manifest, tarball
     try:
         known = _read_index(target, present.index)
         with _building(request, known) as build:
-            added = [tarballs[at] for at, source in enumerate(sources) if source in new]
-            built = _read(build, added, iter(()), request.objective)
+            built = _read(build, map(tarballs.find, new), iter(()), request.objective)
             index = join_index(request.objective, known, built.index)
             best = index.best[0].run if index.best else None
             layer = Layer(
@@ -168,6 +167,8 @@ def _read_index(target: Store, ref: ObjectRef) -> Index:
 
 def _publish_anew(request: IngestRequest, target: Store, tarballs: Tarballs, told: Iterator[object]) -> Manifest:
     """Publish the objects of a whole snapshot; `told` is advanced with each tarball, and tells how many were read."""
+    # First of all: what many serials take in memory, the rest can take again.
+    missing = missing_serials(tarball.name.serial for tarball in tarballs)
     with _building(request, NOTHING) as build:
         built = _read(build, tarballs, told, request.objective)
         manifest = replace(
@@ -175,7 +176,7 @@ def _publish_anew(request: IngestRequest, target: Store, tarballs: Tarballs, tol
             database=_publish(target, built.database, ".db.gz"),
             bundle=_publish(target, built.bundle, ".zip"),
             sources=tarballs.sources,
-            missing_serials=missing_serials(tarball.name.serial for tarball in tarballs),
+            missing_serials=missing,
         )
         return _finish(target, manifest, built.index, built.database.parent)
 

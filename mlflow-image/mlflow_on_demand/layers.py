@@ -7,7 +7,7 @@ the same tarballs give the same digest and the same rows.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from mlflow_on_demand.errors import OnDemandError
@@ -53,7 +53,7 @@ class Index:
     tarballs' checksums (hexadecimal), the ids of its traces, and the names of its registered models.
     """
 
-    runs: tuple[str, ...]
+    runs: Collection[str]
     segments: tuple[SegmentFound, ...]
     best: tuple[Candidate, ...]
     checksum: str
@@ -65,12 +65,13 @@ NOTHING = Index((), (), (), "0")
 
 
 def find_new(
-    present: Manifest, sources: Sequence[Source], objective: Objective | None, version: str
-) -> frozenset[Source] | None:
-    """The tarballs that a layer on the present snapshot would bring, or None when it must be made anew."""
+    present: Manifest, sources: Collection[Source], objective: Objective | None, version: str
+) -> tuple[Source, ...] | None:
+    """The tarballs that a layer on the present snapshot would bring, in order, or None when it must be made anew."""
     known = frozenset(present.sources)
-    new = frozenset(sources) - known
-    as_before = (present.objective, present.mlflow_version) == (objective, version) and known <= frozenset(sources)
+    new = tuple(source for source in sources if source not in known)
+    has_all = len(known) + len(new) == len(sources)
+    as_before = (present.objective, present.mlflow_version) == (objective, version) and has_all
     layered = sum(layer.tarballs for layer in present.layers) + len(new)
     is_small = len(present.layers) < MAX_LAYERS and layered * _MAX_PART <= len(sources)
     return new if present.index is not None and as_before and is_small else None
@@ -94,9 +95,9 @@ def add_checksum(checksum: str, other: int) -> str:
     return f"{(int(checksum, 16) + other) % _WORD:x}"
 
 
-def join_manifest(present: Manifest, layer: Manifest, sources: tuple[Source, ...], best: BestRun | None) -> Manifest:
+def join_manifest(present: Manifest, layer: Manifest, sources: Collection[Source], best: BestRun | None) -> Manifest:
     """The present manifest with what a layer's own says; digest and objects are still those of the present one."""
-    names = [name for source in sources if (name := parse_tarball_name(source.name, present.jeditaskid))]
+    names = (name for source in sources if (name := parse_tarball_name(source.name, present.jeditaskid)))
     return replace(
         present,
         sources=sources,

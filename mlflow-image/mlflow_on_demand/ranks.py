@@ -44,6 +44,9 @@ class Ranks:
         _, is_finished, points, end_time, segment, serial, name = found
         return Rank(bool(is_finished), points, end_time, TarballName(segment, int(serial), name))
 
+    def __contains__(self, run_uuid: str) -> bool:
+        return self.get(run_uuid) is not None
+
     def __setitem__(self, run_uuid: str, rank: Rank) -> None:
         """Add a run, or change its rank."""
         tarball = rank.tarball

@@ -3,10 +3,9 @@
 Written seldom, and only while there is no snapshot to look at; gone when there is one. Light to import: no MLflow.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TypeVar
 
 from mlflow_on_demand.errors import ManifestError, ObjectMissing
 from mlflow_on_demand.records import from_json, to_json
@@ -15,7 +14,6 @@ from mlflow_on_demand.store import Store
 READING = "reading.json"
 _TIMES = 20
 """So often at most is it written in one ingest."""
-TarballT = TypeVar("TarballT")
 
 
 @dataclass(frozen=True)
@@ -26,13 +24,13 @@ class Reading:
     tarballs: int
 
 
-def tell_reading(store: Store, tarballs: Sequence[TarballT]) -> Iterator[TarballT]:
-    """The tarballs one by one; the store is told how many were taken."""
-    every = -(-len(tarballs) // _TIMES) or 1
-    for read, tarball in enumerate(tarballs):
+def tell_reading(store: Store, tarballs: int) -> Iterator[int]:
+    """To be advanced before each of so many tarballs: counts those before it, and the store is told now and then."""
+    every = -(-tarballs // _TIMES) or 1
+    for read in range(tarballs):
         if read % every == 0:
-            store.write(READING, BytesIO(to_json(Reading(read, len(tarballs)))))
-        yield tarball
+            store.write(READING, BytesIO(to_json(Reading(read, tarballs))))
+        yield read
 
 
 def find_reading(store: Store) -> Reading | None:

@@ -1,8 +1,8 @@
 """Frozen dataclasses to JSON and back, checked: a small decoder, because a wake cannot afford a large one.
 
-Understands int, float, str, bool, None, unions with None, tuples of one type, and dataclasses of these. Fields that it
-does not know are ignored, so that a later version may add some, with a default for records that lack it; any other
-missing field or a wrong type is ManifestError.
+Understands int, float, str, bool, None, unions with None, collections of one type (which are read as tuples), and
+dataclasses of these. Fields that it does not know are ignored, so that a later version may add some, with a default for
+records that lack it; any other missing field or a wrong type is ManifestError.
 """
 
 import dataclasses
@@ -10,8 +10,9 @@ import io
 import json
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
+from itertools import islice
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from mlflow_on_demand.errors import ManifestError
@@ -25,6 +26,7 @@ def _to_mapping(record: Any) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
 
+_AT_ONCE = 64
 _ENCODER = json.JSONEncoder(default=_to_mapping, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -44,10 +46,11 @@ def _encode(value: Any) -> Iterator[str]:
             yield f'{"," if number else ""}"{name}":'
             yield from _encode(one)
         yield "}"
-    elif isinstance(value, tuple):
+    elif isinstance(value, Collection) and not isinstance(value, str):
+        left = iter(value)
         yield "["
-        for number, one in enumerate(value):
-            yield f"{',' if number else ''}{_ENCODER.encode(one)}"
+        for number, some in enumerate(iter(lambda: list(islice(left, _AT_ONCE)), [])):
+            yield f"{',' if number else ''}{_ENCODER.encode(some)[1:-1]}"
         yield "]"
     else:
         yield _ENCODER.encode(value)
@@ -68,7 +71,7 @@ def _decoder_of(kind: Any) -> Decoder:
     if dataclasses.is_dataclass(kind):
         return _decoder_of_dataclass(kind)
     origin = get_origin(kind)
-    if origin is tuple:
+    if origin in (tuple, Collection):
         return _decoder_of_tuple(_decoder_of(get_args(kind)[0]))
     if origin in (types.UnionType, typing.Union):
         [option] = [option for option in get_args(kind) if option is not type(None)]

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from mlflow_on_demand.bundle import Spool, Spooled
+from mlflow_on_demand.checksums import DigestedStream
+from mlflow_on_demand.compact import Compact
 from mlflow_on_demand.database import ModelRow, RunRow, SnapshotDatabase
 from mlflow_on_demand.errors import TarballError
 from mlflow_on_demand.filestore import RunMeta
@@ -27,7 +29,6 @@ from mlflow_on_demand.segments import Segments
 from mlflow_on_demand.snapshot import (
     FORMAT,
     SCHEME,
-    DigestedStream,
     Lost,
     Manifest,
     Objective,
@@ -126,7 +127,7 @@ class SnapshotBuild:
             params=self._names("SELECT DISTINCT key FROM params ORDER BY key"),
         )
         index = Index(
-            runs=tuple(self._ranks),
+            runs=Compact(self._ranks),
             segments=self._segments.found,
             best=best,
             checksum=self._checksum,
@@ -242,8 +243,13 @@ class SnapshotBuild:
     def _kept_artifacts(self) -> list[Spooled]:
         """Without those of models and traces that went with a run when a better one took its place."""
         models = {f"{_MODELS}/{model}" for model in self._names("SELECT model_id FROM logged_models")}
-        kept = models | {f"{TRACES}/{trace}" for trace in self._traces.find_ids()} | set(self._ranks)
-        return [one for owner, artifacts in self._artifacts.items() if owner in kept for one in artifacts]
+        kept = models | {f"{TRACES}/{trace}" for trace in self._traces.find_ids()}
+        return [
+            one
+            for owner, artifacts in self._artifacts.items()
+            if owner in kept or owner in self._ranks
+            for one in artifacts
+        ]
 
 
 def _whole(value: object) -> int:

@@ -5,15 +5,17 @@ others, are asked within the deployment's reach only.
 """
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+import sqlite3
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter, itemgetter
+from itertools import chain, starmap
+from operator import itemgetter
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from mlflow_on_demand.allowed import SAME, export_task
+from mlflow_on_demand.compact import Compact
 from mlflow_on_demand.errors import StoreUriError
 from mlflow_on_demand.export import Export
 from mlflow_on_demand.reach import Reach
@@ -22,6 +24,9 @@ from mlflow_on_demand.snapshot import Source
 from mlflow_on_demand.store import Store, StoredObject
 from mlflow_on_demand.stores import open_store, split_uri
 from mlflow_on_demand.tarballs import TarballName, parse_tarball_name
+
+# Of the file in which they are sorted.
+_CACHE_KIB = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +39,23 @@ class Tarball:
     store: Store | Export
 
 
-class Tarballs(Sequence[Tarball]):
-    """The tarballs of a task in the order of ingest. There may be many thousands: of each only its source is held."""
+class Tarballs:
+    """The tarballs of a task in the order of ingest. There may be many thousands: of each only its source is held,
+    in little memory.
+    """
 
     def __init__(self, jeditaskid: int, places: tuple["_Place", ...]) -> None:
         self._jeditaskid, self._places = jeditaskid, places
-        found = [source for place in places for source in place.list()]
-        found.sort(key=attrgetter("uri"))
-        once = [next(same) for _, same in groupby(found, attrgetter("uri"))]
-        self.sources = tuple(sorted(once, key=self._name_of))
+        self.sources = Compact(_in_order(chain.from_iterable(place.list() for place in places)))
 
     def __len__(self) -> int:
         return len(self.sources)
 
-    def __getitem__(self, index: int) -> Tarball:  # type: ignore[override]
-        source = self.sources[index]
+    def __iter__(self) -> Iterator[Tarball]:
+        return map(self.find, self.sources)
+
+    def find(self, source: Source) -> Tarball:
+        """The tarball of one of the sources."""
         place = next(place for place in self._places if source.uri.startswith(place.prefix))
         return Tarball(self._name_of(source), source, source.uri.removeprefix(place.prefix), place.store)
 
@@ -56,6 +63,28 @@ class Tarballs(Sequence[Tarball]):
         name = parse_tarball_name(source.name, self._jeditaskid)
         assert name is not None, "only the task's own are listed"
         return name
+
+
+def _in_order(found: Iterable[tuple[TarballName, Source]]) -> Iterator[Source]:
+    """The sources in the order of their names, each URI once: sorted in a scratch file, for there may be many."""
+    with closing(sqlite3.connect("", isolation_level=None)) as listed:
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
+            listed.execute(f"PRAGMA {pragma}")
+        # A serial may have any number of digits.
+        listed.execute(
+            "CREATE TABLE listed (segment TEXT, digits INTEGER, serial TEXT, name TEXT, uri TEXT, size INTEGER,"
+            " etag TEXT, PRIMARY KEY (segment, digits, serial, name, uri)) WITHOUT ROWID"
+        )
+        listed.execute("BEGIN")
+        listed.executemany("INSERT OR IGNORE INTO listed VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row_of, found))
+        rows = listed.execute("SELECT name, uri, size, etag FROM listed ORDER BY segment, digits, serial, name, uri")
+        yield from starmap(Source, rows)
+
+
+def _row_of(one: tuple[TarballName, Source]) -> tuple[str | int, ...]:
+    name, source = one
+    serial = str(name.serial)
+    return name.segment, len(serial), serial, name.name, source.uri, source.size, source.etag
 
 
 def find_tarballs(jeditaskid: int, artifacts: tuple[str, ...]) -> Tarballs:
@@ -101,12 +130,12 @@ class _Place:
     store: Store | Export
     objects: Callable[[], Iterable[StoredObject]]
 
-    def list(self) -> Iterator[Source]:
+    def list(self) -> Iterator[tuple[TarballName, Source]]:
         """The tarballs in it."""
         for found in self.objects():
-            name = found.key.rpartition("/")[2]
-            if parse_tarball_name(name, self.jeditaskid) is not None:
-                yield Source(name, f"{self.prefix}{found.key}", found.size, found.etag)
+            name = parse_tarball_name(found.key.rpartition("/")[2], self.jeditaskid)
+            if name is not None:
+                yield name, Source(name.name, f"{self.prefix}{found.key}", found.size, found.etag)
 
 
 def _open_place(uri: str, jeditaskid: int) -> _Place:

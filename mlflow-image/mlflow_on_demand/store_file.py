@@ -61,7 +61,7 @@ class FileStore:
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See Store."""
-        with _translated(key), self._path(key).open("rb") as file:
+        with _translated(key), self._open(key) as file:
             if start:
                 file.seek(start)
             return file.read(-1 if length is None else length)
@@ -70,7 +70,7 @@ class FileStore:
     def open(self, key: str) -> Iterator[BinaryIO]:
         """See Store."""
         with _translated(key):
-            file = self._path(key).open("rb")
+            file = self._open(key)
         with file:
             yield file
 
@@ -119,6 +119,11 @@ class FileStore:
     def discard_unfinished(self, write: StoredObject) -> None:
         """See KeepsUnfinished."""
         self.delete(write.key)
+
+    def _open(self, key: str) -> BinaryIO:
+        parts_of(key)
+        # A Path interns its parts: Python's table of such texts grows by those of thousands, and stays so.
+        return open(f"{self._root}/{key}", "rb")  # noqa: PTH123
 
     def _path(self, key: str) -> Path:
         return self._root.joinpath(*parts_of(key))

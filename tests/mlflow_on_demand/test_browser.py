@@ -113,9 +113,7 @@ def test_the_waiting_page_turns_into_mlflow_by_itself(page: "Page", tmp_path: Pa
         page.goto(server.url)
         page.get_by_text("turns into MLflow by itself").wait_for()
         # As far as an ingest has come that reads no further yet.
-        taking = tell_reading(
-            open_snapshot_store((tmp_path / "store").as_uri(), TASK, schema_revision()), tuple(range(47))
-        )
+        taking = tell_reading(open_snapshot_store((tmp_path / "store").as_uri(), TASK, schema_revision()), 47)
         assert [next(taking) for _ in range(40)][-1] == 39
         page.get_by_text("39 of 47 tarballs are read.").wait_for()
         publish(tmp_path)

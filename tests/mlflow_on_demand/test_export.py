@@ -8,7 +8,7 @@ import os
 import random
 import tarfile
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExportServer]:
         yield found
 
 
-def read_all(tarballs: Sequence[Tarball]) -> int:
+def read_all(tarballs: Iterable[Tarball]) -> int:
     return sum(len(stream.read(100)) > 0 for _, stream in read_each(tarballs, iter(())))
 
 

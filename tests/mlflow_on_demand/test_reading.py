@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.mark.parametrize("count", [0, 1, 19, 20, 21, 47, 1000])
 def test_it_is_told_in_order_seldom_and_never_too_much(store: Store, count: int) -> None:
     told = []
-    for taken, one in enumerate(tell_reading(store, tuple(range(count)))):
+    for taken, one in enumerate(tell_reading(store, count)):
         found = find_reading(store)
         assert one == taken
         assert found is not None

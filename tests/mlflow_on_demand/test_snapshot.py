@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlflow_on_demand.compact import Compact
 from mlflow_on_demand.errors import ChecksumMismatch, ManifestError, PreconditionFailed
 from mlflow_on_demand.records import to_json
 from mlflow_on_demand.snapshot import (
@@ -68,6 +69,15 @@ def test_what_is_published_is_found(store: Store, manifest: Manifest) -> None:
     assert find_manifest(store) == (bare, second.etag, second.mtime)
     with pytest.raises(PreconditionFailed):
         publish_manifest(store, manifest, first.etag)
+
+
+def test_compact_sources_are_written_like_others(manifest: Manifest) -> None:
+    sources = tuple(Source(f"7.metrics.{one}.tgz", f"s3://b/7.metrics.{one}.tgz", one, "é") for one in range(1500))
+    plain, compact = (dataclasses.replace(manifest, sources=one) for one in (sources, Compact(sources)))
+    assert to_json(compact) == to_json(plain)
+    assert json.loads(to_json(plain))["sources"] == [dataclasses.asdict(one) for one in sources]
+    assert parse_manifest(to_json(compact)) == compact == plain
+    assert compact.content == plain.content
 
 
 def test_the_snapshot_lies_by_task_and_schema(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from mlflow_on_demand.allowed import export_task
 from mlflow_on_demand.errors import AddressRefused, StoreError
 from mlflow_on_demand.ingest import IngestRequest, ingest_task
 from mlflow_on_demand.reach import PRIVATE_HOSTS
+from mlflow_on_demand.sources import find_tarballs
+from mlflow_on_demand.tarballs import parse_tarball_name
 from support.export_server import PATH, ExportServer, export_server
-from support.hpo_files import TASK, Point, name, run_id, tarball
+from support.hpo_files import TASK, Point, name, run_id, tarball, write_task
 
 FILE = f"/hpo/{name(1)}"
 CONTENT = tarball(Point(run_id(1)))
@@ -119,6 +121,18 @@ def test_the_address_that_was_looked_at_is_the_one_that_is_asked(
     assert asked.count("moving.example.org") == len(named.asked)
     assert set(asked) == {"moving.example.org", "127.0.0.1"}
     assert {headers["Host"] for headers in named.headers} == {f"moving.example.org:{named.port}"}
+
+
+def test_tarballs_are_in_the_order_of_their_names_and_each_is_there_once(tmp_path: Path) -> None:
+    digits = "123456789" * 4  # more than any database counts to
+    serials = ("2", "10", "0010", "9", digits, f"{digits}0")
+    segments = ("muon.", "", "é.", "calo.")
+    names = [f"{segment}{TASK}.metrics.{serial}.tgz" for segment in segments for serial in serials]
+    uris = [write_task(tmp_path / folder, dict.fromkeys(names, b"")) for folder in ("b", "a")]
+    found = find_tarballs(TASK, (*uris, uris[0], f"{uris[1]}/{names[0]}"))
+    expected = [(parsed, f"{uri}/{one}") for one in names if (parsed := parse_tarball_name(one, TASK)) for uri in uris]
+    assert [(one.name, one.source.uri) for one in found] == sorted(expected)
+    assert [one.source for one in found] == list(found.sources)
 
 
 @pytest.mark.parametrize(
