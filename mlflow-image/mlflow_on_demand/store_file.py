@@ -6,6 +6,7 @@ writes hold a lock on the directory, which every process on this machine respect
 
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -18,6 +19,8 @@ from typing import BinaryIO
 
 from mlflow_on_demand.errors import AccessDenied, ObjectMissing, PreconditionFailed, StoreUnavailable
 from mlflow_on_demand.store import CHUNK, StoredObject, parts_of
+
+_log = logging.getLogger(__name__)
 
 _UNFINISHED = ".unfinished-"
 
@@ -34,12 +37,12 @@ class FileStore:
         return self._root.as_uri()
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """See Store; unfinished writes are not listed."""
+        """See Store; unfinished writes are not listed, nor is what bears a name that is no UTF-8: it has no key."""
         with _translated(prefix):
             keys = sorted(self._keys())
         for key in keys:
             name = key.rpartition("/")[2]
-            if key.startswith(prefix) and not name.startswith(_UNFINISHED):
+            if key.startswith(prefix) and not name.startswith(_UNFINISHED) and _is_text(key):
                 try:
                     status = os.stat(f"{self._root}/{key}")  # noqa: PTH116 (a Path for each costs twice the rest)
                 except FileNotFoundError:
@@ -127,6 +130,15 @@ class FileStore:
 
     def _path(self, key: str) -> Path:
         return self._root.joinpath(*parts_of(key))
+
+
+def _is_text(key: str) -> bool:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        _log.warning("a file whose name is no UTF-8 is left out", extra={"file": ascii(key)})
+        return False
+    return True
 
 
 def _facts(key: str, status: os.stat_result) -> StoredObject:

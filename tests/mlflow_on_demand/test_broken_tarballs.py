@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import os
 import random
 import tarfile
 from pathlib import Path
@@ -48,6 +49,15 @@ def test_a_broken_tarball_is_lost_and_the_rest_is_not(tmp_path: Path) -> None:
     same = ingest(tmp_path, write_task(tmp_path / "v", without), store="same")
     assert same.manifest.database == alone.manifest.database
     assert same.manifest.bundle == alone.manifest.bundle
+
+
+def test_a_file_whose_name_is_no_text_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_task(tmp_path / "t", {name(1): tarball(Point(run_id(1)))})
+    nameless = os.fsencode(tmp_path / "t") + b"/\xff." + name(2).encode()
+    Path(os.fsdecode(nameless)).write_bytes(tarball(Point(run_id(2))))
+    manifest = ingest(tmp_path, folder).manifest
+    assert [source.name for source in manifest.sources] == [name(1)]
+    assert [record.message for record in caplog.records if "UTF-8" in record.message]
 
 
 def special(kind: bytes, target: str = "") -> bytes:
