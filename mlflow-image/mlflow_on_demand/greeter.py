@@ -19,6 +19,8 @@ from mlflow_on_demand.greetings import Greeting, Greetings, NotYet
 Adopt = Callable[[socket.socket], None]
 
 _IDLE_SECONDS = 5.0
+# A browser on a slow link takes what it is sent little by little; one that takes nothing for so long is gone.
+_STALLED_SECONDS = 60.0
 _SOON = 0.002
 _MAX_HEAD = 16 * 1024
 _MAX_THREADS = 64
@@ -81,7 +83,7 @@ class Greeter:
                     self._pass_on(connection)
                     return
                 connection.recv(greeting.asked)
-                connection.sendall(greeting.response)
+                _send(connection, greeting.response)
         except OSError:  # gone, or idle for too long
             pass
         connection.close()
@@ -102,3 +104,12 @@ class Greeter:
                 self._held.append(connection)
         if adopt is not None:
             adopt(connection)
+
+
+def _send(connection: socket.socket, response: bytes) -> None:
+    # Not `sendall`, whose time is that of the whole.
+    connection.settimeout(_STALLED_SECONDS)
+    left = memoryview(response)
+    while left:
+        left = left[connection.send(left) :]
+    connection.settimeout(_IDLE_SECONDS)

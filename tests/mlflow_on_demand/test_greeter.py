@@ -1,9 +1,11 @@
 """The first moments of a server: what answers then, and how its connections change hands."""
 
 import asyncio
+import random
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -191,6 +193,25 @@ def test_connections_change_hands_with_what_was_not_answered(address: tuple[Gree
         late.settimeout(0.2)
         with pytest.raises(TimeoutError):
             late.recv(1)
+
+
+def test_a_slow_link_gets_all_of_a_file(address: tuple[Greeter, tuple[str, int]], tmp_path: Path) -> None:
+    """Longer than a connection may idle, and more than the kernel holds for either side."""
+    content = random.Random(1).randbytes(2**24)
+    (tmp_path / "gzip" / "index.html").write_bytes(content)
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        slow.connect(address[1])
+        slow.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+        for _ in range(7):
+            time.sleep(1)
+            slow.recv(2**16)
+        slow.settimeout(PATIENCE)
+        received = bytearray()
+        while not received.endswith(content[-(2**16) :]) and (chunk := slow.recv(2**20)):
+            received += chunk
+    assert content.endswith(received)
+    assert len(received) > len(content) - 8 * 2**16
 
 
 def test_one_connection_is_served_from_the_first_moment_on(tmp_path: Path) -> None:
