@@ -45,9 +45,9 @@ _SCRIPT = """(function () {
   if (!own || !isPlain()) return;
   var found = fetch(all.path, { method: "POST", headers: { "Content-Type": "application/json" }, body: own.search })
     .then(function (answer) { return answer.json(); });
-  document.addEventListener("readystatechange", function () {
-    found.then(paint).catch(function () { /* MLflow asks again, and says what is wrong */ });
-  }, { once: true });
+  var isRead = new Promise(function (done) { document.addEventListener("readystatechange", done, { once: true }); });
+  Promise.all([found, isRead]).then(function (both) { paint(both[0]); })
+    .catch(function () { /* MLflow asks again, and says what is wrong */ });
 
   function where() { return (/^#\\/experiments\\/([0-9]+)(\\/runs)?\\/?(\\?|$)/.exec(location.hash) || [])[1]; }
   function isPlain() {
