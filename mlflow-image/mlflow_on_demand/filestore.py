@@ -14,8 +14,9 @@ field costs only itself here.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from mlflow_on_demand.fields import ID, one_of, read_mapping, to_integer, to_text
 
@@ -56,8 +57,7 @@ class Part(StrEnum):
     VERSION_TAG = "model version tag"
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a file belongs: `owner` is the directory of the run, logged model, trace, registered model (then there is
     no experiment) or, below that, version, and "" for the experiment's own files; `key` the name of the parameter, tag,
     metric, assessment or alias, the directory of the dataset, input or output, or the artifact's path; nested names
@@ -123,7 +123,7 @@ def place_of(path: tuple[str, ...]) -> Place | None:
     parts = path[1:] if path and _ROOT.fullmatch(path[0]) else path
     if parts[:1] == (".trash",):
         place = place_of(parts[1:]) if parts[1:2] not in ((".trash",), ("models",)) else None
-        return replace(place, is_deleted=True) if place else None
+        return place._replace(is_deleted=True) if place else None
     if parts[:1] == ("models",):
         return _place_in_registry(parts[1], parts[2:]) if len(parts) > 2 else None
     return _place_of_experiment(parts)

@@ -10,7 +10,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, BinaryIO, Protocol, Self, cast
+from typing import IO, BinaryIO, NamedTuple, Protocol, Self, cast
 
 from mlflow_on_demand.errors import TarballDamaged, TarballError
 
@@ -38,8 +38,7 @@ class Limits:
     max_text_bytes: int = 64 * 2**20
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """One regular file of the archive; `content` is read at most once, before the next member is asked for."""
 
     path: tuple[str, ...]
