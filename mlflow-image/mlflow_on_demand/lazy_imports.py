@@ -7,7 +7,8 @@ Which packages: those that a wake loads and of which it uses a part. MLflow: wha
 migrations name (alembic executes every migration to learn which is the newest). The others: development servers,
 command lines, debuggers, reloaders, formatters, and dialects of databases that are not here. Together a tenth of the
 work before MLflow's first answer, and a tenth of a page's memory. Not SQLAlchemy, whose modules register dialects and
-events when they are imported.
+events when they are imported; but its dialects of other databases, of which MLflow's models need a type or an option
+each, may leave their drivers alone.
 """
 
 import sys
@@ -24,6 +25,7 @@ _PREFIXES = tuple(f"{package}.{name}" for package, name in _MESSAGES.items())
 # What of alembic imports each other in circles; and what it registers of databases that hold no snapshot.
 _CIRCLES = ("alembic.autogenerate", "alembic.ddl", "alembic.operations")
 _OTHER_DATABASES = frozenset({"mssql", "mysql", "oracle", "postgresql"})
+_OTHER_DIALECTS = frozenset(f"sqlalchemy.dialects.{name}" for name in _OTHER_DATABASES)
 # alembic executes `versions/<revision>_<what>.py` as a module of that name, with the dot made one that a name may have.
 _MIGRATION = "_py"
 
@@ -41,7 +43,7 @@ def import_lazily() -> None:
 def may_wait(importing: str, imported: str, names: tuple[str, ...] | None) -> bool:
     """The rule in the form that Python asks it: who imports what, and which names from it; asked ten thousand times."""
     if importing.partition(".")[0] not in _WAITING and not importing.endswith(_MIGRATION):
-        return False
+        return importing in _OTHER_DIALECTS
     if importing.startswith(_CIRCLES):
         return importing == imported == "alembic.ddl" and _OTHER_DATABASES.issuperset(names or ("",))
     registers = importing.startswith(_PREFIXES) or imported.startswith(_PREFIXES)

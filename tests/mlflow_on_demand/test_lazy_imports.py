@@ -31,6 +31,9 @@ python_3_15 = pytest.mark.skipif(sys.version_info < (3, 15), reason="lazy import
         ("alembic.operations.base", "alembic.ddl.base", ("_ServerDefaultArgument",), False),
         ("mlflow_on_demand.server", "uvicorn", None, False),
         ("sqlalchemy.orm", "sqlalchemy.sql", None, False),
+        ("sqlalchemy.dialects.mysql", "sqlalchemy.dialects.mysql", ("pymysql",), True),
+        ("sqlalchemy.dialects.mysql.base", "sqlalchemy.dialects.mysql", ("reflection",), False),
+        ("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.sqlite", ("pysqlite",), False),
     ],
 )
 def test_only_what_is_written_where_it_may_wait_waits(
@@ -59,6 +62,20 @@ def test_the_newest_migration_is_found_without_what_migrations_are_made_of() -> 
         "import alembic; print(callable(alembic.op.add_column), alembic.ddl.postgresql.PostgresqlImpl.__dialect__)"
     )
     assert _run(program) == "True False\nTrue postgresql"
+
+
+@python_3_15
+def test_mlflow_s_models_load_no_driver_of_another_database_and_each_is_there_when_asked_for() -> None:
+    program = (
+        "import sys; from mlflow_on_demand.lazy_imports import import_lazily; import_lazily(); "
+        "import mlflow.store.tracking.sqlalchemy_store; mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore; "
+        "drivers = ('mssql.aioodbc', 'mysql.asyncmy', 'postgresql.asyncpg'); "
+        "print([name for name in drivers if f'sqlalchemy.dialects.{name}' in sys.modules]); "
+        "from sqlalchemy.engine import make_url; "
+        "urls = [f'{name.replace(chr(46), chr(43))}://localhost/x' for name in drivers]; "
+        "print([make_url(url).get_dialect().driver for url in urls])"
+    )
+    assert _run(program) == "[]\n['aioodbc', 'asyncmy', 'asyncpg']"
 
 
 def _run(program: str) -> str:
