@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.documentation import README
-from support.laptop import descendants
+from support.laptop import descendants, until
+
+_IDLE = 0.03
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,25 @@ def seconds(action: Callable[[], object]) -> float:
     started = time.perf_counter()
     action()
     return time.perf_counter() - started
+
+
+def until_idle() -> None:
+    """Waits until this machine does nothing else: the work that the end of one contender leaves is not the next one's."""
+    until(lambda: _busy_share(0.5) < _IDLE, 120, "this machine is idle")
+
+
+def _busy_share(during: float) -> float:
+    before = _read_jiffies()
+    time.sleep(during)
+    busy, all_of_it = (now - then for now, then in zip(_read_jiffies(), before, strict=True))
+    return busy / all_of_it
+
+
+def _read_jiffies() -> tuple[int, int]:
+    """What all cores have done since the start of this machine, and all that they could have (`man 5 proc_stat`)."""
+    user, nice, system, idle, waiting, *interrupts = map(int, Path("/proc/stat").read_text().split()[1:8])
+    busy = user + nice + system + sum(interrupts)
+    return busy, busy + idle + waiting
 
 
 def megabytes(root: int) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
-from bench.figures import Figure, megabytes
+from bench.figures import Figure, megabytes, until_idle
 from bench.painting import open_until_painted
 from bench.rootfs import DATA, Rootfs
 from bench.stock import until_answered
@@ -80,6 +80,7 @@ class Bench:
 
     def _start(self, seen: Times, contender: Any) -> None:
         """From the start of a process to its answers; a browser's visit at the end."""
+        until_idle()
         started = time.perf_counter()
         with contender() as (process, address):
             until_answered(f"{address}/")
@@ -94,6 +95,7 @@ class Bench:
 
     def _click_sleeping(self, seen: Times) -> None:
         for link in (None, LINK):
+            until_idle()
             clicked = time.time()
             with self._sleeper() as (_, address):
                 _until_listening(address)
@@ -103,6 +105,7 @@ class Bench:
         with self._tuned() as (_, address):
             until_answered(f"{address}{SEARCH_RUNS}", json.loads(self._landing.body))
             for link in (None, LINK):
+                until_idle()
                 self._click(address, link, time.time(), seen)
 
     def _click(self, address: str, link: dict[str, Any] | None, clicked: float, seen: Times) -> None:
