@@ -60,7 +60,7 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def until_idle() -> None:
-    """Waits until this machine does nothing else: the work that the end of one contender leaves is not the next one's."""
+    """Waits until this machine does nothing else: what the end of one contender leaves to do is no work of the next."""
     until(lambda: _busy_share(0.5) < _IDLE, 120, "this machine is idle")
 
 
