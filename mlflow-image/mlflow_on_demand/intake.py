@@ -74,21 +74,20 @@ class Intake:
 
     def _take_member(self, taken: TarballTaken, place: Place, member: Member) -> None:
         if place.part in _RUN_PARTS:
-            run = taken.runs.setdefault((place.experiment, place.owner), RunTaken())
+            run = taken.runs[place.experiment, place.owner]
             run.is_deleted = run.is_deleted or place.is_deleted
             self._take_of_run(taken, run, place, member)
         elif place.part in _MODEL_PARTS:
-            model = taken.models.setdefault((place.experiment, place.owner), ModelTaken())
+            model = taken.models[place.experiment, place.owner]
             self._take_of_model(taken, model, place, member)
         elif place.part in _TRACE_PARTS:
-            trace = taken.traces.setdefault((place.experiment, place.owner), TraceTaken())
+            trace = taken.traces[place.experiment, place.owner]
             self._take_of_trace(taken, trace, place, member)
         elif place.part in _REGISTERED_PARTS:
-            self._take_of_registered(taken.registered.setdefault(place.owner, RegisteredTaken()), place, member)
+            self._take_of_registered(taken.registered[place.owner], place, member)
         elif place.part in _VERSION_PARTS:
             name, _, directory = place.owner.partition("/")
-            versions = taken.registered.setdefault(name, RegisteredTaken()).versions
-            self._take_of_version(versions.setdefault(directory, VersionTaken()), place, member)
+            self._take_of_version(taken.registered[name].versions[directory], place, member)
         elif place.part is Part.EXPERIMENT_META:
             self._take_experiment_times(taken, member)
         elif place.part is Part.EXPERIMENT_TAG:

@@ -1,5 +1,6 @@
 """What one tarball held, as far as it could be read: in memory but for metric points and artifacts."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -62,7 +63,7 @@ class RegisteredTaken:
     meta: RegisteredModel | None = None
     tags: dict[str, str] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, VersionTaken] = field(default_factory=dict)
+    versions: defaultdict[str, VersionTaken] = field(default_factory=lambda: defaultdict(VersionTaken))
 
     def readable_versions(self) -> Iterator[tuple[ModelVersion, dict[str, str]]]:
         """Those whose meta.yaml could be read, with their tags."""
@@ -77,11 +78,11 @@ class TarballTaken:
     the paths of files that are no such thing as their place says.
     """
 
-    runs: dict[tuple[str, str], RunTaken] = field(default_factory=dict)
-    models: dict[tuple[str, str], ModelTaken] = field(default_factory=dict)
+    runs: defaultdict[tuple[str, str], RunTaken] = field(default_factory=lambda: defaultdict(RunTaken))
+    models: defaultdict[tuple[str, str], ModelTaken] = field(default_factory=lambda: defaultdict(ModelTaken))
     datasets: dict[tuple[str, str], Dataset] = field(default_factory=dict)
-    traces: dict[tuple[str, str], TraceTaken] = field(default_factory=dict)
-    registered: dict[str, RegisteredTaken] = field(default_factory=dict)
+    traces: defaultdict[tuple[str, str], TraceTaken] = field(default_factory=lambda: defaultdict(TraceTaken))
+    registered: defaultdict[str, RegisteredTaken] = field(default_factory=lambda: defaultdict(RegisteredTaken))
     unreadable: list[str] = field(default_factory=list)
     experiment_tags: dict[str, str] = field(default_factory=dict)
     created: list[int] = field(default_factory=list)

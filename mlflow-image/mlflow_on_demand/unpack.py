@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO, NamedTuple, Protocol, Self, cast
 
 from mlflow_on_demand.errors import TarballDamaged, TarballError
+from mlflow_on_demand.gunzip import Gunzip
 
 _BLOCK = 64 * 1024
 # Compression ratios are judged behind this many bytes: small files of one repeated line are honest.
@@ -23,6 +24,8 @@ _HEADER_BYTES = 2**20
 _TYPE, _PREFIX = 156, 345
 _PLAIN = {ord(kind): kind for kind in (tarfile.REGTYPE, tarfile.DIRTYPE)}
 _ADLER_BASE = 65521
+# Parts of a path that lead nowhere else.
+_SAME = frozenset({"", "."})
 _DAMAGE = (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeError)
 
 
@@ -138,10 +141,10 @@ def _safe_path(entry: tarfile.TarInfo, limits: Limits) -> tuple[str, ...]:
         raise TarballError(f"holds a link ({name})")
     if not (entry.isreg() or entry.isdir()) or entry.sparse is not None:
         raise TarballError(f"holds something that is neither a file nor a directory ({name})")
-    parts = tuple(part for part in name.split("/") if part not in ("", "."))
+    parts = name.split("/")
     if name.startswith("/") or ".." in parts:
         raise TarballError(f"holds a path that leads out of it ({name})")
-    return parts
+    return tuple(parts) if _SAME.isdisjoint(parts) else tuple(part for part in parts if part not in _SAME)
 
 
 def _is_text(name: str) -> bool:
@@ -215,7 +218,7 @@ class _BoundedStream:
 
     def __init__(self, stream: BinaryIO, limits: Limits) -> None:
         self._compressed = _CountedStream(stream)
-        self._plain = gzip.GzipFile(fileobj=cast("BinaryIO", self._compressed), mode="rb")
+        self._plain = Gunzip(cast("BinaryIO", self._compressed))
         self._limits = limits
         self._count = 0
         self._header_end: int | None = None
