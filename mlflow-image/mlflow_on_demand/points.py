@@ -122,7 +122,9 @@ def _read_plain(lines: bytes) -> Points | None:
 
 @lru_cache(8)
 def _whole_numbers(column: bytes) -> "array[int]":
-    """Kept for a while: metrics that were logged together have the same timestamps, and many have the same steps."""
+    """Kept for a while: metrics that were logged together have the same timestamps, and many have the same steps.
+    Nobody changes an array of points.
+    """
     return array("q", map(int, column.split(b" ")))
 
 

@@ -24,8 +24,7 @@ _HEADER_BYTES = 2**20
 _TYPE, _PREFIX = 156, 345
 _PLAIN = {ord(kind): kind for kind in (tarfile.REGTYPE, tarfile.DIRTYPE)}
 _ADLER_BASE = 65521
-# Parts of a path that lead nowhere else.
-_SAME = frozenset({"", "."})
+_HERE = frozenset({"", "."})
 _DAMAGE = (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, UnicodeError)
 
 
@@ -144,7 +143,7 @@ def _safe_path(entry: tarfile.TarInfo, limits: Limits) -> tuple[str, ...]:
     parts = name.split("/")
     if name.startswith("/") or ".." in parts:
         raise TarballError(f"holds a path that leads out of it ({name})")
-    return tuple(parts) if _SAME.isdisjoint(parts) else tuple(part for part in parts if part not in _SAME)
+    return tuple(parts) if _HERE.isdisjoint(parts) else tuple(part for part in parts if part not in _HERE)
 
 
 def _is_text(name: str) -> bool:

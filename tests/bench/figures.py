@@ -61,7 +61,7 @@ def seconds(action: Callable[[], object]) -> float:
 
 def until_idle() -> None:
     """Waits until this machine does nothing else: what the end of one contender leaves to do is no work of the next."""
-    until(lambda: _busy_share(0.5) < _IDLE, 120, "this machine is idle")
+    until(lambda: _busy_share(0.5) < _IDLE, 120, "this machine does nothing else, as a benchmark needs")
 
 
 def _busy_share(during: float) -> float:

@@ -17,7 +17,7 @@ class Dripping(io.BytesIO):
     """Gives a byte at a time, whatever it is asked for."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return super().read(min(1, -1 if size is None else size) or 1)
+        return super().read(1)
 
 
 def read_all(content: bytes, size: int = 64 * 1024, stream: Callable[[bytes], io.BytesIO] = io.BytesIO) -> bytes:
